@@ -1,7 +1,6 @@
 """``kern db migrate``, ``status`` and ``prune``: the tables of a database, and what is in them."""
 
 import asyncio
-import json
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated, cast
@@ -9,13 +8,12 @@ from typing import Annotated, cast
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database, open_database
+from kern.cli.output import AsJson, print_json
 from kern.db.database import Database
 from kern.db.values import TablesVersion
 from kern.run.duration import parse_duration
 
 MIGRATION_DUE, TOO_NEW, DAMAGED = 3, 4, 5
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def migrate(
@@ -44,7 +42,7 @@ def migrate(
 
     found, known = asyncio.run(main())
     if as_json:
-        typer.echo(json.dumps({"from": found, "to": known}))
+        print_json({"from": found, "to": known})
     elif found is None:
         typer.echo(f"The tables of {database} are made, version {known}")
     elif found == known:
@@ -58,6 +56,7 @@ def prune(
         str, typer.Option(help="How long ago the runs must have ended: 12h, 30d, 8w.")
     ],
     dry_run: Annotated[bool, typer.Option(help="Only say how many there are.")] = False,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -69,6 +68,9 @@ def prune(
     """
     age = parse_duration("--older-than", older_than)
     count = asyncio.run(_prune(existing_database(db, table, schema), age, dry_run))
+    if as_json:
+        print_json({"dry_run": dry_run, "runs": count})
+        return
     runs = "1 run" if count == 1 else f"{count:,} runs"
     typer.echo(f"{runs} would be deleted" if dry_run else f"{runs} deleted")
 
@@ -108,7 +110,7 @@ def show_status(database: Database, as_json: bool) -> None:
     """
     values = asyncio.run(_status(database))
     if as_json:
-        typer.echo(json.dumps(values))
+        print_json(values)
     else:
         _show(values)
     if values["tables"] != values["known"]:

@@ -47,8 +47,6 @@ async def nested_runs(store: Store, run_id: str, user_id: str | None) -> list[Ne
         open_ones = following
 
     def below(parent: str) -> list[Nested]:
-        return [
-            Nested(each, output_of(each), below(each.run_id)) for each in found.get(parent, ())
-        ]
+        return [Nested(each, output_of(each), below(each.run_id)) for each in found.get(parent, ())]
 
     return below(run_id)

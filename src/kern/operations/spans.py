@@ -304,7 +304,9 @@ def _inside(step: StepEnded | SleepBegun | CustomHappened, entry: Entry) -> Span
     match step:
         case StepEnded():
             text = Text.of(text_of(step.content))
-            return Span("step", step.name, None, at, step.error is not None, text=text, row=entry.seq)
+            return Span(
+                "step", step.name, None, at, step.error is not None, text=text, row=entry.seq
+            )
         case SleepBegun():
             until = f"until {datetime.fromtimestamp(step.until, UTC):%Y-%m-%d %H:%M:%S} UTC"
             return Span("sleep", "sleep", at, step.until, note=until, row=entry.seq)

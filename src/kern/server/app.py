@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
+from kern.errors import ConfigurationError
 from kern.server import conversations, health, models
 from kern.server.auth import Auth, authenticator_of
 from kern.server.chat import routes as chat
@@ -52,8 +53,30 @@ def create_app(
         ConfigurationError: two agents have one id, an agent has no name or database, or a setting
             cannot be used.
     """
+    if not agents:
+        raise ConfigurationError("There is no agent to serve.")
     limits = limits or Limits()
     service = Service(agents, authenticator_of(auth, agents, cors_origins), limits)
+    app = application(service, worker=worker, grace=grace)
+    for each in (responses, conversations, models, chat, runs, health):
+        app.include_router(each.router)
+    if ui:  # Its templates take a while to import.
+        from kern.server.ui.pages import add_pages
+
+        add_pages(app)
+    add_document(app)
+    add_layers(app, limits, cors_origins)
+    return app
+
+
+def application(service: Service, *, worker: bool, grace: float) -> FastAPI:
+    """Return an application without routes, which begins and ends with what it serves.
+
+    Args:
+        service: what it serves.
+        worker: whether it executes background runs.
+        grace: seconds that foreground runs are given at the end.
+    """
     app = FastAPI(
         title="kern",
         openapi_url="/openapi.json",
@@ -63,16 +86,19 @@ def create_app(
         lifespan=lambda _: lifespan(service, worker=worker, grace=grace),
     )
     app.state.kern = service
-    for each in (responses, conversations, models, chat, runs, health):
-        app.include_router(each.router)
-    if ui:  # Its templates take a while to import.
-        from kern.server.ui.pages import add_pages
+    return app
 
-        add_pages(app)
-    add_document(app)
+
+def add_layers(app: FastAPI, limits: Limits, cors_origins: Sequence[str]) -> None:
+    """Have an application limit, refuse and count requests, and say so as it does everywhere.
+
+    Args:
+        app: the application, with all its routes.
+        limits: how much a request may send.
+        cors_origins: the origins whose pages may call it.
+    """
     # What is added later is further out.
     add_limits(app, limits)
     add_problems(app)
     add_headers(app, cors_origins)
     app.add_middleware(Counting)
-    return app

@@ -36,7 +36,7 @@ def test_a_call_is_approved_from_the_list(as_: Any, ask: Ask) -> None:
     browser = as_("ann", "runs,approve")
     run_id, approval_id = ask("ann")
     page = browser.open("/ui/approvals")
-    assert '{"amount": 5}' in page.text
+    assert '{"amount":5}' in page.text
     page = browser.press(page, "Approve pay")
     assert f"pay is approved; run {run_id} goes on." in page.text
     assert "Nothing here waits for a decision." in page.text

@@ -30,8 +30,8 @@ def test_sessions_are_found_by_name_and_agent(as_: Any) -> None:
 def test_a_session_is_a_conversation_with_a_state(as_: Any) -> None:
     browser = as_("hal")
     for number in range(3):
-        given = {"session_id": "talk", "session_state": {"n": number}}
-        ended(browser.client, input=f"Say {number}", **given)
+        state = {"n": number}
+        ended(browser.client, input=f"Say {number}", session_id="talk", session_state=state)
     page = browser.open("/ui/sessions/talk")
     said = [page.text.index(f"You said: Say {number}") for number in range(3)]
     assert said == sorted(said)

@@ -9,6 +9,7 @@ import typer
 
 from kern.cli.asking import Yes
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
+from kern.cli.output import AsJson
 from kern.cli.runs.choosing import Agent, Choice, Session, Since, Status, Until, User
 from kern.db.database import Database
 from kern.run.base import RunStatus
@@ -28,7 +29,6 @@ Run = Annotated[str, typer.Argument(help="The run's id.", show_default=False)]
 Runs = Annotated[
     list[str] | None, typer.Argument(help="The runs' ids; or choose them.", show_default=False)
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")]
 Limit = Annotated[
     int | None,
@@ -91,6 +91,7 @@ def watch(
     run: Annotated[
         str | None, typer.Argument(help="The run's id; by default all runs.", show_default=False)
     ] = None,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -98,6 +99,7 @@ def watch(
     """Follow a run until it ends; or all that have not ended, those that execute first.
 
     Of a run it tells what it is doing and since when, or why nobody executes it. Ctrl-C ends.
+    With --json it prints an object a line: each event of the run, or each change of any.
     With a run the exit code is 0 where it completed, 1 where it failed, was cancelled or paused.
     """
     from kern.cli.runs.watch import watch_all, watch_run
@@ -106,9 +108,9 @@ def watch(
     database = existing_database(db, table, schema)
     try:
         if run_id is None:
-            asyncio.run(watch_all(database))
+            asyncio.run(watch_all(database, in_json=as_json))
             return
-        status = _use(database, lambda runtime: watch_run(runtime, run_id))
+        status = _use(database, lambda runtime: watch_run(runtime, run_id, in_json=as_json))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if status is not RunStatus.completed:

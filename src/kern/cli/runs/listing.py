@@ -1,11 +1,9 @@
 """``kern runs list``: runs as a table, or as JSON."""
 
-import json
-
-import typer
 from rich.table import Table
 from rich.text import Text
 
+from kern.cli.output import print_json
 from kern.cli.terminal import Column, cell, choose, console, status_of, table_of
 from kern.operations.listed import as_json, error_of
 from kern.operations.looking import Look
@@ -23,7 +21,7 @@ _TOLD, _EXPLAINED = 24, 48
 
 def show_json(look: Look) -> None:
     """Print one array with an object a run."""
-    typer.echo(json.dumps([as_json(record, look) for record in look.records], indent=2))
+    print_json([as_json(record, look) for record in look.records])
 
 
 def show_table(look: Look, limit: int) -> None:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
+from kern.cli.output import print_json
 from kern.cli.terminal import cell, console, status_of
 from kern.db.database import Database
 from kern.errors import RunNotFoundError
@@ -63,7 +63,7 @@ def show_json(look: Look, rows: Sequence[JournalRow]) -> None:
         "input": [each.to_dict() for each in _given(record)],
     }
     produced = {name: value for name, value in output.items() if name not in values}
-    typer.echo(json.dumps({**values, "output": produced, "events": events}, indent=2))
+    print_json({**values, "output": produced, "events": events})
 
 
 def show_run(look: Look, rows: Sequence[JournalRow]) -> None:

@@ -8,12 +8,12 @@ from pydantic import Field
 from kern.db.approvals import ApprovalFilter, how
 from kern.run.approval import Approval, ApprovalChange
 from kern.server.problems import RequestError
+from kern.server.runs.actions import decided_by
 from kern.server.runs.cursors import Paged, page
 from kern.server.runs.documented import answered, no_query, refused
 from kern.server.runs.given import Decision, Id
 from kern.server.runs.reach import EVERYWHERE, Approving, Looking, Reach
 from kern.server.runs.shown import Page, ShownApproval
-from kern.server.runs.steering import decided_by
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"], dependencies=EVERYWHERE)
 

@@ -36,7 +36,9 @@ async def retry_run(run_id: str, actor: Acting) -> Response:
 @router.post("/runs/{run_id}/fork")
 async def fork_run(run_id: str, actor: Acting) -> Response:
     """Begin a new run with what another has said, or with its steps up to one of them."""
-    given = Fork(input=actor.text("input") or None, from_seq=number_of("from_seq", actor.text("from_seq")))
+    given = Fork(
+        input=actor.text("input") or None, from_seq=number_of("from_seq", actor.text("from_seq"))
+    )
     run = await actions.begin(
         actor.request, actor.reach, run_id, given.model_dump(mode="json"), actions.as_fork(given)
     )

@@ -1,5 +1,6 @@
 """What a person is asked in a form, and answers in it: one requirement of any kind."""
 
+import json
 from typing import NamedTuple
 
 from kern.errors import InvalidInputError
@@ -27,19 +28,22 @@ class Asked(NamedTuple):
 
     Attributes:
         requirement: the requirement.
-        arguments: those of its call, as JSON text to read and to change.
+        arguments: those of its call, as JSON text.
+        readable: the same on several lines.
         fields: the arguments that a person gives.
     """
 
     requirement: RunRequirement
     arguments: str
+    readable: str
     fields: tuple[Field, ...]
 
     @classmethod
     def of(cls, requirement: RunRequirement) -> "Asked":
         """Return what is shown of a requirement."""
         fields = tuple(Field(each, _text(each)) for each in requirement.user_input_schema or ())
-        return cls(requirement, requirement.tool_execution.arguments, fields)
+        arguments = requirement.tool_execution.arguments
+        return cls(requirement, arguments, _readable(arguments), fields)
 
 
 def answer_in(actor: Actor, requirement: RunRequirement) -> Answer:
@@ -79,6 +83,13 @@ def _object(text: str) -> Values:
         return decode_object(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"The arguments are no JSON object: {error}.") from None
+
+
+def _readable(arguments: str) -> str:
+    try:
+        return json.dumps(parse(arguments), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):  # A model may write what is no JSON.
+        return arguments
 
 
 def _text(field: UserInputField) -> str:

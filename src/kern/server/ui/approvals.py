@@ -3,9 +3,9 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastapi import Request, Response
-from starlette.datastructures import URL
 
 from kern.db.approvals import how, status_at
 from kern.db.listing import RunFilter
@@ -21,7 +21,7 @@ from kern.server.problems import RequestError
 from kern.server.runs.approvals import ApprovalQuery, find_approvals, resolve
 from kern.server.runs.given import Decision
 from kern.server.ui.answering import Asked, answer_in
-from kern.server.ui.filters import asked_in
+from kern.server.ui.filters import asked_in, next_of
 from kern.server.ui.forms import Acting, done
 from kern.server.ui.live import every, live
 from kern.server.ui.rendering import page, part
@@ -80,10 +80,26 @@ class Paused:
     waits_for: Sequence[str]
 
 
+class Listing(NamedTuple):
+    """What the list of approvals shows.
+
+    Attributes:
+        asked: what was asked for.
+        approvals: the approvals.
+        paused: the runs that wait without a record.
+        following: where the next page is, if there is one.
+    """
+
+    asked: ApprovalQuery
+    approvals: Sequence[Shown]
+    paused: Sequence[Paused]
+    following: str | None
+
+
 @router.get("/approvals")
 async def approvals(request: Request, viewer: Viewing) -> Response:
     """The approvals, the last made first; by default those that nobody has decided."""
-    return page(request, viewer, "approvals.html", **await _listed(viewer))
+    return page(request, viewer, "approvals.html", **(await _listed(viewer))._asdict())
 
 
 @router.get("/approvals/live")
@@ -91,8 +107,9 @@ async def approvals_live(request: Request, viewer: Viewing) -> Response:
     """The same, when they change."""
 
     async def render() -> dict[str, str]:
-        return {"approvals": part(_LIST, viewer=viewer, **await _listed(viewer))}
+        return {"approvals": part(_LIST, viewer=viewer, **(await _listed(viewer))._asdict())}
 
+    await render()  # What is refused is refused before the stream begins.
     return live(request, viewer, render, every(_PACE))
 
 
@@ -106,11 +123,10 @@ async def approval(request: Request, viewer: Viewing, approval_id: str) -> Respo
 @router.get("/approvals/{approval_id}/live")
 async def approval_live(request: Request, viewer: Viewing, approval_id: str) -> Response:
     """The same, when it is decided."""
-    await viewer.reach.approval(approval_id)
-
     async def render() -> dict[str, str]:
         return {"approval": part(_ONE, viewer=viewer, shown=await _shown(viewer, approval_id))}
 
+    await render()  # What is refused is refused before the stream begins.
     return live(request, viewer, render, every(_PACE))
 
 
@@ -149,19 +165,16 @@ def requirement_of(approval: Approval) -> RunRequirement:
         )
 
 
-async def _listed(viewer: Viewer) -> dict[str, object]:
-    """Return what the list shows."""
+async def _listed(viewer: Viewer) -> Listing:
     asked = asked_in(viewer.request, ApprovalQuery, status="pending")
     found, following = await find_approvals(viewer.reach, asked)
-    is_first = asked.cursor is None and asked.run is None and asked.type is None
-    return {
-        "asked": asked,
-        "approvals": [_as_shown(viewer, each) for each in found],
-        "paused": await _paused(viewer, asked) if is_first and asked.status == "pending" else [],
-        "following": None
-        if following is None
-        else str(URL(viewer.here).include_query_params(cursor=following)),
-    }
+    is_whole = asked.status == "pending" and not (asked.cursor or asked.run or asked.type)
+    return Listing(
+        asked,
+        [_as_shown(viewer, each) for each in found],
+        await _paused(viewer, asked) if is_whole else (),
+        following and next_of(viewer, following),
+    )
 
 
 async def _paused(viewer: Viewer, asked: ApprovalQuery) -> list[Paused]:

@@ -5,8 +5,10 @@ from typing import TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from starlette.datastructures import URL
 
 from kern.server.runs.cursors import Paged
+from kern.server.ui.viewing import Viewer
 
 Asked = TypeVar("Asked", bound=Paged)
 
@@ -31,3 +33,13 @@ def asked_in(request: Request, kind: type[Asked], **defaults: str) -> Asked:
     except ValidationError as error:
         found = [{**each, "loc": ("query", *each["loc"])} for each in error.errors()]
         raise RequestValidationError(found) from None
+
+
+def next_of(viewer: Viewer, cursor: str) -> str:
+    """Return where the next page of a list is.
+
+    Args:
+        viewer: who looks at the one before.
+        cursor: the cursor that leads to it.
+    """
+    return str(URL(viewer.here).include_query_params(cursor=cursor))

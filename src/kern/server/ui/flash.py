@@ -70,5 +70,5 @@ def set_cookie(
         path=f"{request.scope.get('root_path', '')}/ui",
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="strict",
+        samesite="lax",  # A link in a chat opens a page; what changes something is a form.
     )

@@ -6,7 +6,17 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 from typing_extensions import override
 
-from kern.server.ui import approvals, schedules, sessions, signing, workers
+from kern.server.ui import (
+    acting,
+    approvals,
+    run,
+    runs,
+    schedules,
+    sessions,
+    signing,
+    texts,
+    workers,
+)
 from kern.server.ui.live import Renders
 from kern.server.ui.paths import root_of
 from kern.server.ui.rendering import page
@@ -34,7 +44,7 @@ def add_pages(app: FastAPI) -> None:
     """
     app.state.kern_renders = Renders()
     app.mount("/ui/static", _Static(packages=[("kern.server.ui", "static")]))
-    for each in (signing, approvals, schedules, sessions, workers):
+    for each in (signing, runs, run, texts, acting, approvals, sessions, schedules, workers):
         app.include_router(each.router)
     app.include_router(router)
 

@@ -13,7 +13,7 @@ def root_of(request: Request) -> str:
 
 def here_of(request: Request) -> str:
     """Return the path and query of a page, also where its live parts are asked for."""
-    path = request.url.path.removesuffix("/live")
+    path = quote(request.url.path.removesuffix("/live"))
     return f"{path}?{request.url.query}" if request.url.query else path
 
 

@@ -48,11 +48,12 @@ def part(name: str, **context: object) -> str:
         name: the template, such as ``"parts/runs.html"``.
         **context: what it shows; ``viewer`` where it has links or forms.
     """
-    return _environment().get_template(name).render(context)
+    return environment().get_template(name).render(context)
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates, with what they may use."""
     found = Environment(
         loader=PackageLoader("kern.server.ui"),
         autoescape=True,

@@ -80,15 +80,9 @@ def _refused(request: Request, error: RequestError) -> Response:
 
 
 def _sign_in(request: Request) -> Response:
-    here = here_of(request)
+    here = here_of(request) if request.method == "GET" else None
+    path = path_of(root_of(request), "sign-in", next=here)
     if request.headers.get("hx-request") or request.url.path.endswith("/live"):
         # A script would take the page to sign in for the part that it has asked for.
-        path = path_of(root_of(request), "sign-in", next=here)
         return Response(status_code=401, headers={"HX-Redirect": path})
-    if request.method != "GET":
-        return go(path_of(root_of(request), "sign-in"))
-    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        # Whoever follows another site's link may be signed in: its request has no cookies, but the
-        # one by which the page loads itself again has.
-        return page(request, None, "again.html", here=here)
-    return go(path_of(root_of(request), "sign-in", next=here))
+    return go(path)

@@ -16,11 +16,11 @@ from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.input import RunInput
 from kern.run.record import RunRecord
-from kern.run.requirement import RunRequirement
 from kern.server.problems import RequestError
 from kern.server.runs.shown import without_reserved
 from kern.server.service import AnyAgent
 from kern.server.streaming import EventStream
+from kern.server.ui.answering import Asked
 from kern.server.ui.following import changes_of
 from kern.server.ui.live import live
 from kern.server.ui.rendering import page, part
@@ -70,7 +70,7 @@ class Shown(NamedTuple):
     answer: str
     error: str | None
     metadata: Mapping[str, object] | None
-    waiting: list[RunRequirement]
+    waiting: list[Asked]
     spans: list[Span]
     first: int
     end: int
@@ -146,7 +146,11 @@ class Watched:
             output.get_content_as_string(),
             error_of(record),
             without_reserved(output.metadata),
-            [each for each in output.requirements if not each.is_resolved()] if is_paused else [],
+            [
+                Asked.of(each)
+                for each in (output.requirements if is_paused else ())
+                if not each.is_resolved()
+            ],
             spans[first:end],
             first,
             end,
@@ -154,7 +158,7 @@ class Watched:
             self._spans.written[-_WRITTEN:],
             self._children,
             viewer.may_steer(record),
-            viewer.may_approve(record.user_id),
+            viewer.may_approve(record),
         )
 
     async def _look(self, record: RunRecord) -> None:

@@ -55,6 +55,22 @@ class Listed(NamedTuple):
         return cls(record, output_of(record), first_words(record), error_of(record))
 
 
+class Listing(NamedTuple):
+    """A page of the list.
+
+    Attributes:
+        runs: the runs.
+        look: who executes each, or why nobody does; None where there are none.
+        following: the run with which the page ends, if there is another one.
+        only: the agents whose runs these are, where the agents have several databases.
+    """
+
+    runs: list[Listed]
+    look: Look | None
+    following: str
+    only: tuple[str, ...]
+
+
 class Chosen(NamedTuple):
     """Which runs somebody wants to see, as the address of the page says it.
 
@@ -142,7 +158,7 @@ async def show_runs(request: Request, viewer: Viewing) -> Response:
         statuses=[*RunStatus],
         sinces=SINCE,
         searched=SEARCHED,
-        **await _listed(viewer, chosen),
+        listing=await _listing(viewer, chosen),
     )
 
 
@@ -152,29 +168,29 @@ async def stream_runs(request: Request, viewer: Viewing) -> EventStream:
     chosen = Chosen.of(request)
 
     async def render() -> Mapping[str, str]:
-        listed = await _listed(viewer, chosen)
-        return {"runs": part("parts/runs.html", viewer=viewer, chosen=chosen, **listed)}
+        listing = await _listing(viewer, chosen)
+        return {"runs": part("parts/runs.html", viewer=viewer, chosen=chosen, listing=listing)}
 
     return live(request, viewer, render, every(_OFTEN))
 
 
-async def _listed(viewer: Viewer, chosen: Chosen) -> dict[str, object]:
+async def _listing(viewer: Viewer, chosen: Chosen) -> Listing:
     """Return a page of the list, and where the next one begins."""
     places = await viewer.reach.places()
     place = await viewer.reach.place(chosen.agent) if chosen.agent else next(iter(places), None)
-    found: list[RunRecord] = []
-    look = None
-    if place is not None:
-        wanted = await chosen.wanted(viewer, place)
-        try:
-            found = await place.store.page(wanted, _LIMIT + 1, chosen.before or None)
-        except RunNotFoundError:
-            raise RequestError(
-                404, "The run where this page begins has been deleted.", code="cursor_gone"
-            ) from None
-        look = await look_at(place.store, found[:_LIMIT], with_steps=True)
-    following = found[_LIMIT - 1].run_id if len(found) > _LIMIT else ""
-    runs = [Listed.of(each) for each in found[:_LIMIT]]
-    # Of several databases one is shown; an agent says which.
-    only = place.agents if place is not None and len(places) > 1 and not chosen.agent else ()
-    return {"runs": runs, "look": look, "following": following, "only": only}
+    if place is None:
+        return Listing([], None, "", ())
+    wanted = await chosen.wanted(viewer, place)
+    try:
+        found = await place.store.page(wanted, _LIMIT + 1, chosen.before or None)
+    except RunNotFoundError:
+        raise RequestError(
+            404, "The run where this page begins has been deleted.", code="cursor_gone"
+        ) from None
+    shown = found[:_LIMIT]
+    return Listing(
+        [*map(Listed.of, shown)],
+        await look_at(place.store, shown, with_steps=True),
+        shown[-1].run_id if len(found) > _LIMIT else "",
+        place.agents if len(places) > 1 and not chosen.agent else (),
+    )

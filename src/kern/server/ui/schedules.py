@@ -60,6 +60,7 @@ async def schedules_live(request: Request, viewer: Viewing) -> Response:
         html = part(_PART, viewer=viewer, schedules=found[:_MOST], many=len(found))
         return {"schedules": html}
 
+    await render()  # What is refused is refused before the stream begins.
     return live(request, viewer, render, every(_PACE))
 
 

@@ -1,12 +1,11 @@
 """The pages of sessions: conversations, with their runs, state and summary."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from fastapi import Request, Response
-from starlette.datastructures import URL
 
 from kern.db.listing import RunFilter
 from kern.db.sessions import SessionRow
@@ -21,11 +20,12 @@ from kern.run.state import values_of
 from kern.server.runs.cursors import Paged
 from kern.server.runs.reach import Place
 from kern.server.runs.sessions import SessionQuery, find_runs, find_sessions
-from kern.server.ui.filters import asked_in
+from kern.server.ui.filters import asked_in, next_of
 from kern.server.ui.live import every, live
 from kern.server.ui.rendering import page, part
 from kern.server.ui.route import pages_router
 from kern.server.ui.viewing import Viewer, Viewing
+from kern.session.agent import AgentSession
 
 router = pages_router()
 
@@ -80,10 +80,38 @@ class Told:
     error: str | None
 
 
+class Listing(NamedTuple):
+    """What the list of sessions shows.
+
+    Attributes:
+        asked: what was asked for.
+        sessions: the sessions.
+        following: where the next page is, if there is one.
+    """
+
+    asked: SessionQuery
+    sessions: Sequence[Listed]
+    following: str | None
+
+
+class Facts(NamedTuple):
+    """What there is to say of a session beside its conversation.
+
+    Attributes:
+        row: the session as it is stored.
+        session: the session as users have it.
+        state: its state.
+    """
+
+    row: SessionRow
+    session: AgentSession
+    state: Mapping[str, object]
+
+
 @router.get("/sessions")
 async def sessions(request: Request, viewer: Viewing) -> Response:
     """The sessions, the last begun first."""
-    return page(request, viewer, "sessions.html", **await _listed(viewer))
+    return page(request, viewer, "sessions.html", **(await _listed(viewer))._asdict())
 
 
 @router.get("/sessions/live")
@@ -91,15 +119,15 @@ async def sessions_live(request: Request, viewer: Viewing) -> Response:
     """The same, when they change."""
 
     async def render() -> dict[str, str]:
-        return {"sessions": part(_LIST, viewer=viewer, **await _listed(viewer))}
+        return {"sessions": part(_LIST, viewer=viewer, **(await _listed(viewer))._asdict())}
 
+    await render()  # What is refused is refused before the stream begins.
     return live(request, viewer, render, every(_PACE))
 
 
 @router.get("/sessions/{session_id:path}/live")
 async def session_live(request: Request, viewer: Viewing, session_id: str) -> Response:
     """What is on the page of a session, when it changes."""
-    await viewer.reach.session(session_id, viewer.reach.reads)
     shown: tuple[object, str] = None, ""
 
     async def render() -> dict[str, str]:
@@ -109,9 +137,10 @@ async def session_live(request: Request, viewer: Viewing, session_id: str) -> Re
         if shown[0] != runs:  # What was said is long, and is read only where a run has moved on.
             told = await _told(place, runs)
             shown = runs, part(_TALK, viewer=viewer, runs=told, earlier=earlier)
-        facts = part(_FACTS, viewer=viewer, **await _facts(place, row))
+        facts = part(_FACTS, viewer=viewer, **(await _facts(place, row))._asdict())
         return {"session": facts, "conversation": shown[1]}
 
+    await render()  # What is refused is refused before the stream begins.
     return live(request, viewer, render, every(_PACE))
 
 
@@ -121,11 +150,10 @@ async def session(request: Request, viewer: Viewing, session_id: str) -> Respons
     place, row = await viewer.reach.session(session_id, viewer.reach.reads)
     runs, earlier = await _runs(viewer, place, row)
     told, facts = await _told(place, runs), await _facts(place, row)
-    return page(request, viewer, "session.html", runs=told, earlier=earlier, **facts)
+    return page(request, viewer, "session.html", runs=told, earlier=earlier, **facts._asdict())
 
 
-async def _listed(viewer: Viewer) -> dict[str, object]:
-    """Return what the list of sessions shows."""
+async def _listed(viewer: Viewer) -> Listing:
     asked = asked_in(viewer.request, SessionQuery)
     found, following = await find_sessions(viewer.reach, asked)
     words: dict[str, str] = {}
@@ -133,11 +161,8 @@ async def _listed(viewer: Viewer) -> dict[str, object]:
     if place is not None and found:
         begun = await place.store.sessions.previews([each.session_id for each in found], 1)
         words = {each.session_id: words_in(each.input) for each in begun}
-    return {
-        "asked": asked,
-        "sessions": [Listed(each, words.get(each.session_id, "")) for each in found],
-        "following": following and _at(viewer, following),
-    }
+    listed = [Listed(each, words.get(each.session_id, "")) for each in found]
+    return Listing(asked, listed, following and next_of(viewer, following))
 
 
 async def _runs(
@@ -152,7 +177,7 @@ async def _runs(
         agents=place.agents,
     )
     found, following = await find_runs(place, wanted, asked)
-    return found, following and _at(viewer, following)
+    return found, following and next_of(viewer, following)
 
 
 async def _told(place: Place, runs: Sequence[RunRecord]) -> list[Told]:
@@ -176,14 +201,6 @@ def _others(message: Message) -> list[str]:
     return [kind for kind in kinds if kind != "text"]
 
 
-async def _facts(place: Place, row: SessionRow) -> dict[str, object]:
-    """Return what there is to say of a session beside its conversation."""
-    return {
-        "row": row,
-        "session": session_of_row(row),
-        "state": values_of((await place.store.states.of(row.session_id)).texts),
-    }
-
-
-def _at(viewer: Viewer, cursor: str) -> str:
-    return str(URL(viewer.here).include_query_params(cursor=cursor))
+async def _facts(place: Place, row: SessionRow) -> Facts:
+    state = values_of((await place.store.states.of(row.session_id)).texts)
+    return Facts(row, session_of_row(row), state)

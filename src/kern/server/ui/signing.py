@@ -40,7 +40,7 @@ async def sign_in(request: Request) -> Response:
     try:
         if not token.isascii() or not token.isprintable() or len(token) > _MOST:
             raise RequestError(401, "This can be no key or token.", code="invalid_api_key")
-        await service_of(request).authenticator.authenticate(showing(request, token))
+        await service_of(request).known(showing(request, token))
     except RequestError as error:
         return _page(request, following, error)
     response = go(page_path(request, following))

@@ -91,8 +91,9 @@ class Viewer:
         Raises:
             RequestError: it may not, or may something else now (401).
         """
-        if await self.service.authenticator.authenticate(_shown(self.request)) != self.caller:
+        if await self.service.known(_shown(self.request)) != self.caller:
             raise RequestError(401, "The key has changed. Sign in again.", code="invalid_api_key")
+        self.reach = Reach(self.caller, self.service.visible(self.caller))
 
 
 async def viewer_of(request: Request) -> Viewer:

@@ -54,6 +54,7 @@ async def workers_live(request: Request, viewer: Viewing) -> Response:
     async def render() -> dict[str, str]:
         return {"workers": part(_PART, viewer=viewer, fleet=await _fleet(viewer))}
 
+    await render()  # What is refused is refused before the stream begins.
     return live(request, viewer, render, every(_PACE))
 
 
