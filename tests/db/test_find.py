@@ -16,6 +16,8 @@ from kern.db.postgres.store import PostgresStore
 from kern.db.sessions import SessionFilter, SessionRow
 from kern.run.approval import Approval
 from kern.run.base import RunStatus
+from kern.run.codec import dump
+from kern.run.ownership import own_id
 
 HOSTILE = "x' OR '1'='1'; DROP TABLE runs; -- \" %s {} $1 :limit ?"
 
@@ -208,3 +210,57 @@ async def test_in_postgresql_every_list_of_few_among_many_looks_at_few(
         if pages > 120:
             expensive[name] = pages
     assert expensive == {}
+
+
+async def test_a_text_is_found_in_ids_and_in_what_inputs_say(store: Store) -> None:
+    def said(text: str) -> str:
+        return dump({"messages": [{"role": "user", "content": text}]})
+
+    for run_id, changes in {
+        "run-1": {"input": said("Where is the Heat pump?")},
+        "run-2": {"input": said('He said "no".\nÜber')},
+        "other": {"agent_id": "research", "input": said("run-1")},
+        "third": {"session_id": "research-7"},
+        "4": {"user_id": "researcher", "agent_id": "writer"},
+        "5": {"user_id": "Researcher", "input": said("percent % and under_score")},
+    }.items():
+        await store.submit(new_run(run_id, **changes))
+    for text, expected in {
+        "run-1": ["other", "run-1"],
+        "run-": ["other", "run-2", "run-1"],
+        "research": ["4", "third", "other"],
+        "HEAT PUMP": ["run-1"],
+        'said "no".\n': ["run-2"],
+        "%": ["5"],
+        "_": ["5"],
+        "messages": [],
+        "role": [],
+        HOSTILE: [],
+    }.items():
+        assert await found(store, RunFilter(text=text)) == expected, text
+    one = RunFilter(text="research", statuses=(RunStatus.pending, RunStatus.paused))
+    assert await found(store, one) == ["4", "third", "other"]
+    assert await found(store, one, limit=2) == ["4", "third"]
+    assert [each.run_id for each in await store.find(one, 9, before="third")] == ["other"]
+    assert await found(store, replace(one, agents=("research", "agent"))) == ["third", "other"]
+    assert await found(store, replace(one, user_id="researcher")) == ["4"]
+    assert await found(store, replace(one, statuses=(RunStatus.running,))) == []
+
+
+async def test_a_user_s_own_ids_are_found_as_the_user_calls_them(store: Store) -> None:
+    own = own_id("mine", "ada")
+    await store.submit(new_run("mine", user_id="bob"))
+    await store.submit(new_run(own, user_id="ada"))
+    assert await found(store, RunFilter(text="mine", user_id="ada")) == [own]
+
+
+async def test_a_text_is_looked_for_in_the_newest_inputs_only(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("postgres.statements", "sqlite"):
+        monkeypatch.setattr(f"kern.db.{module}.reading.SEARCHED", 2)
+    for number in range(4):
+        given = dump({"messages": [{"role": "user", "content": f"same {number}"}]})
+        await store.submit(new_run(f"{number}", input=given))
+    assert await found(store, RunFilter(text="same")) == ["3", "2"]
+    assert [each.run_id for each in await store.find(RunFilter(text="same"), 9, "2")] == ["1", "0"]

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 # What of a store is itself something to call.
-_PORTS = ("queue", "schedules", "retention", "outbox", "processes", "approvals", "erasing")
+_PORTS = (
+    *("queue", "schedules", "retention", "outbox", "processes", "approvals", "erasing"),
+    "figures",
+)
 
 
 class SimulatedDb(InMemoryDb):

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -121,6 +121,7 @@ def show_status(database: Database, as_json: bool) -> None:
 
 async def _status(database: Database) -> dict[str, object]:
     from kern import __version__
+    from kern.operations.figures import as_json, course_of
     from kern.operations.fleet import fleet_status
 
     found, known = await database.version()
@@ -138,9 +139,21 @@ async def _status(database: Database) -> dict[str, object]:
         schedules = await store.schedules.find()
         values["runs"] = (await store.load())._asdict()
         values |= await fleet_status(store)
+        values["last_hour"] = as_json(await course_of(store, "1h"))["whole"]
         values["schedules"] = len(schedules)
         values["paused_schedules"] = sum(schedule.paused for schedule in schedules)
     return values
+
+
+def _hour(hour: dict[str, Any]) -> str:
+    """Return what happened in the last hour."""
+    from kern.operations.wording import dollars, seconds
+
+    ended = ", ".join(f"{hour[each]:,} {each}" for each in ("completed", "failed", "cancelled"))
+    wait, duration = (seconds(hour[f"{each}_p95"]) for each in ("wait", "duration"))
+    measured = f"; 95 of 100 waited at most {wait} and took at most {duration}" if wait else ""
+    cost = f"; {dollars(hour['cost'])}" if hour["cost"] else ""
+    return f"{hour['submitted']:,} submitted, {ended}{measured}{cost}"
 
 
 def _show(values: dict[str, object]) -> None:
@@ -172,6 +185,9 @@ def _show(values: dict[str, object]) -> None:
             f"{runs['running']:,} running, {runs['due']:,} due, {runs['waiting']:,} waiting for "
             f"another run, {runs['delayed']:,} delayed{total}",
         )
+        hour = values["last_hour"]
+        if isinstance(hour, dict):
+            rows.add_row("Last hour", _hour(hour))
         for name, text in fleet_rows(values):
             rows.add_row(name, text)
         rows.add_row("Schedules", f"{values['schedules']}, {values['paused_schedules']} paused")

@@ -12,6 +12,18 @@ BEGINNING = 1000
 SEARCHED = 2000
 """In how many runs a text is looked for that is no id."""
 
+LARGE = 32_768
+"""From how many bytes on, as PostgreSQL keeps it, an input is not looked into for a text."""
+
+IDS = ("session_id", "user_id", "agent_id")
+"""What else of a run may begin with a text that is searched for, beside its own id."""
+
+NEAR_RUNS, NEAR_VALUES = 1000, 50
+"""How many ids of runs, and of others, from the text on are looked at."""
+
+CONTENT = '"content":"'
+"""What stands before what an input says."""
+
 
 def is_no_child(runs: str, of: str | None = None) -> str:
     """Return the condition in SQL that a run is no tool call of a run of its session.

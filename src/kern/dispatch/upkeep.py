@@ -95,6 +95,7 @@ class Upkeep:
                 await self._log_loss(run_id)
             for run_id in await self._store.expired_pauses(_EXPIRED):
                 self._subscriptions.notify(run_id)
+            await self._store.figures.count()
         uncommitted = self._definitions.uncommitted
         unseen = {run_id for run_id, _ in uncommitted}
         for run_id in self._definitions.pinned:

@@ -37,6 +37,13 @@ def about(time: timedelta) -> str:
     return f"{seconds}s"
 
 
+def seconds(length: float | None) -> str:
+    """Return a length of time, also one of less than a tenth of a second."""
+    if length is None:
+        return ""
+    return f"{length:.2g}s" if length < 1 else format_duration(timedelta(seconds=length))
+
+
 def dollars(cost: float) -> str:
     """Return an amount of US dollars, with more digits the smaller it is."""
     return f"${cost:,.{2 if cost >= 100 else 4 if cost >= 0.01 else 6}f}"

@@ -20,6 +20,7 @@ class Tables:
         states: the states of the sessions, a row for each key.
         approvals: what runs wait for, or have had, where there is a record of it.
         keys: the API keys.
+        figures: what happened in each span of time.
         expiries: the index of the pauses that expire.
     """
 
@@ -37,6 +38,7 @@ class Tables:
         self.states = f'"{session_table}_states"'
         self.approvals = f'"{session_table}_approvals"'
         self.keys = f'"{session_table}_keys"'
+        self.figures = f'"{session_table}_figures"'
         self.expiries = f'"{session_table}_runs_expires"'
 
 

@@ -123,6 +123,7 @@ async def approval(request: Request, viewer: Viewing, approval_id: str) -> Respo
 @router.get("/approvals/{approval_id}/live")
 async def approval_live(request: Request, viewer: Viewing, approval_id: str) -> Response:
     """The same, when it is decided."""
+
     async def render() -> dict[str, str]:
         return {"approval": part(_ONE, viewer=viewer, shown=await _shown(viewer, approval_id))}
 

@@ -9,6 +9,7 @@ from typing_extensions import override
 from kern.server.ui import (
     acting,
     approvals,
+    overview,
     run,
     runs,
     schedules,
@@ -19,7 +20,6 @@ from kern.server.ui import (
 )
 from kern.server.ui.live import Renders
 from kern.server.ui.paths import root_of
-from kern.server.ui.rendering import page
 from kern.server.ui.route import go, pages_router
 from kern.server.ui.viewing import Viewing
 
@@ -44,15 +44,10 @@ def add_pages(app: FastAPI) -> None:
     """
     app.state.kern_renders = Renders()
     app.mount("/ui/static", _Static(packages=[("kern.server.ui", "static")]))
-    for each in (signing, runs, run, texts, acting, approvals, sessions, schedules, workers):
+    shown = (overview, runs, run, texts, acting, approvals, sessions, schedules, workers)
+    for each in (signing, *shown):
         app.include_router(each.router)
     app.include_router(router)
-
-
-@router.get("")
-async def overview(request: Request, viewer: Viewing) -> Response:
-    """Show what there is."""
-    return page(request, viewer, "overview.html")
 
 
 @router.get("/{path:path}")
