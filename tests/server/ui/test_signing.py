@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import pytest
@@ -126,7 +127,13 @@ def test_where_callers_are_not_known_nobody_has_to_sign_in() -> None:
 def test_the_page_works_below_another_application(keyed: SqliteDb) -> None:
     agent = Agent("clerk", FunctionModel(lambda _: ""), db=keyed)
     service = create_app([agent], auth="keys", worker=False)
-    app = FastAPI(lifespan=lambda _: service.router.lifespan_context(service))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.router.lifespan_context(service):
+            yield
+
+    app = FastAPI(lifespan=lifespan)
     app.mount("/kern", service)
     with served(app) as url:
         browser = Stranger(url)
