@@ -40,7 +40,7 @@
     if (!stream || word === text) return;
     word = text;
     if (text) {
-      stream.dataset.state = text.split(" ")[0].toLowerCase();
+      stream.dataset.state = text.match(/^\w+/)[0].toLowerCase();
       stream.textContent = text;
     }
   }
