@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import pairwise
 
 import httpx
@@ -42,6 +42,11 @@ class Probe:
         return {name: f'<p id="{name}">{text}\n{csrf}</p>' for name, text in self.shown.items()}
 
 
+async def never() -> AsyncIterator[None]:
+    return
+    yield
+
+
 @pytest.fixture
 def probe() -> Probe:
     return Probe()
@@ -57,6 +62,10 @@ def where(keyed: SqliteDb, probe: Probe) -> Iterator[str]:
     @router.get("/probe/live")
     async def probed(request: Request, viewer: Viewing) -> Response:
         return live(request, viewer, lambda: probe.render(viewer.csrf), every(0.05))
+
+    @router.get("/ended/live")
+    async def ended(request: Request, viewer: Viewing) -> Response:
+        return live(request, viewer, lambda: probe.render(viewer.csrf), never())
 
     app.include_router(router)
     add_pages(app)
@@ -169,6 +178,7 @@ def test_a_stream_ends_in_good_order_where_the_database_is_away(
     probe.is_away = True
     reader.join()
     assert reader.has_ended
+    assert "kern:end" not in reader.text
 
 
 def test_a_user_has_no_more_streams_open_than_the_limit(
@@ -180,6 +190,14 @@ def test_a_user_has_no_more_streams_open_than_the_limit(
     assert refused.status_code == 429
     assert refused.headers["retry-after"] == "5"
     ended(keyed, *open_)
+
+
+def test_where_nothing_changes_any_more_the_browser_is_told_not_to_ask_again(
+    readers: list[Stranger],
+) -> None:
+    response = readers[0].http.get("/ui/ended/live")
+    assert response.text.endswith("\n\nevent: kern:end\ndata:\n\n")
+    assert partials(response.text, "first") == 1
 
 
 async def test_the_clock_strikes_for_all_at_once_and_leaves_half_of_the_time() -> None:
