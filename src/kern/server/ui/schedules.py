@@ -8,6 +8,7 @@ from functools import lru_cache
 from fastapi import Request, Response
 
 from kern.errors import InvalidInputError, ScheduleNotFoundError
+from kern.run.codec import check_id
 from kern.run.cron import Cron
 from kern.run.schedule import Schedule
 from kern.server.caller import Scope
@@ -85,7 +86,8 @@ async def resume(name: str, actor: Acting) -> Response:
 
 
 def _agent(viewer: Viewer) -> str | None:
-    return viewer.request.query_params.get("agent") or None
+    agent = viewer.request.query_params.get("agent")
+    return check_id("agent", agent) if agent else None
 
 
 async def _listed(viewer: Viewer) -> list[Listed]:
@@ -111,6 +113,7 @@ async def _steered(actor: Viewer, name: str) -> tuple[Place, Schedule]:
         ScheduleNotFoundError: there is none of this name that it may.
     """
     check_may(actor.caller, Scope.runs)
+    check_id("name", name)
     for place in await actor.reach.places():
         found = await place.store.schedules.get_for(name, actor.reach.steers)
         if found is not None and actor.caller.sees(found.agent_id):
