@@ -41,6 +41,8 @@ _ALIAS = """<match><test name="family"><string>{}</string></test>
 _FONTS = f"""<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><include>/etc/fonts/fonts.conf</include>
+{_ALIAS.format("sans", "Liberation Sans")}
+{_ALIAS.format("sans-serif", "Liberation Sans")}
 {_ALIAS.format("system-ui", "Liberation Sans")}
 {_ALIAS.format("ui-monospace", "Liberation Mono")}
 </fontconfig>
@@ -82,7 +84,7 @@ def _take(browser: Browser, url: str, company: Company, directory: Path, wants_a
             page = context.new_page()
             page.goto(path)
             if page.locator("#stream").count():
-                page.locator("#stream[data-state=live]").wait_for()
+                page.locator("#stream:is([data-state=live], [data-state=complete])").wait_for()
             page.screenshot(path=directory / f"{name}-{mode}.png", full_page=wants_all)
             context.close()
 
@@ -92,7 +94,7 @@ def _tallies(now: datetime) -> Iterator[tuple[object, ...]]:
     random = Random(17)
     for span, rows in ((60, 2 * 24 * 60), (3600, 30 * 24)):
         begins_at = datetime.fromtimestamp(now.timestamp() // span * span, UTC)
-        for number in range(rows):
+        for number in range(1, rows + 1):
             at = begins_at - timedelta(seconds=span * number)
             busy = 1 + math.sin((at.hour + at.minute / 60 - 9) * math.pi / 12)
             runs = round(span / 60 * (0.4 + 9 * busy**2 * random.uniform(0.7, 1.3)))
@@ -118,7 +120,9 @@ async def _write_history(url: str) -> None:
     await connection.executemany(
         f"INSERT INTO kern.{_TABLE}_figures VALUES ({places}) ON CONFLICT DO NOTHING", rows
     )
-    await connection.execute(f"UPDATE kern.{_TABLE}_tick SET counted_until = now()")
+    await connection.execute(
+        f"UPDATE kern.{_TABLE}_tick SET counted_until = date_trunc('minute', now())"
+    )
     await connection.close()
 
 

@@ -9,25 +9,54 @@ from served import served
 from strangers import Stranger
 
 from kern.agent import Agent
+from kern.approval import approval
 from kern.db.base import Store
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
 from kern.local.postgres import EmbeddedPostgres
+from kern.models.base import ModelRequest
 from kern.server import create_app
 from kern.server.auth.keys import Keys
 from kern.server.limits import Limits
-from kern.testing import FunctionModel
+from kern.testing import FunctionModel, Reply
+from kern.tools import tool
 
 BrowserAs = Callable[..., Browser]
 
 _TABLE = "pages"
 
 
+@approval
+@tool(requires_user_input=True, user_input_fields=["city", "guests"])
+def reserve(nights: int, city: str, guests: list[str]) -> str:
+    """Reserve rooms."""
+    return f"reserved {nights} nights in {city} for {' and '.join(guests)}"
+
+
+@approval
+@tool(external_execution=True)
+def wire(amount: int) -> str:
+    """Send money."""
+    raise AssertionError("it is made elsewhere")
+
+
+ARGUMENTS: dict[str, dict[str, object]] = {"reserve": {"nights": 2}, "wire": {"amount": 5}}
+
+
+def _tell(request: ModelRequest) -> Reply | str:
+    last = request.messages[-1]
+    if last.role == "tool":
+        return f"The call says: {last.text}"
+    return Reply.tool_calls((last.text, ARGUMENTS[last.text]))
+
+
 @pytest.fixture(scope="package")
 def api(postgres: EmbeddedPostgres) -> Iterator[Api]:
     """The server, on PostgreSQL."""
     db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table=_TABLE)
-    app = create_app(agents_on(db, {}), auth=ByName(), limits=Limits(rate=None))
+    teller = Agent("teller", FunctionModel(_tell), db=db, tools=[reserve, wire])
+    agents = [*agents_on(db, {}), teller]
+    app = create_app(agents, auth=ByName(), limits=Limits(rate=None))
     with served(app) as url:
         api = Api(url, {})
         yield api

@@ -83,8 +83,8 @@ def test_a_run_that_has_ended_shows_its_facts_timeline_and_answer(as_: BrowserAs
     assert page.tags["h1"] == 1
     assert len(page.ids) == len(set(page.ids))
     assert "Cancel the run" not in page.text
-    said = browser.open(page.links["Messages"])
-    assert "User Heat pumps Assistant You said: Heat pumps" in said.text
+    messages = browser.open(page.links["Messages"])
+    assert "User Heat pumps Assistant You said: Heat pumps" in messages.text
 
 
 def test_what_models_and_users_write_is_text_and_nothing_else(as_: BrowserAs) -> None:
