@@ -29,7 +29,8 @@
   }
 
   function tellAll() {
-    document.querySelectorAll("main time[datetime]").forEach(tell);
+    // Not where each change would be read aloud.
+    document.querySelectorAll("main time[datetime]:not([aria-live] *)").forEach(tell);
   }
 
   const stream = document.getElementById("stream");
