@@ -307,7 +307,17 @@ class ServerShutdownError(KernError):
 
 
 class RunCancelledError(KernError):
-    """A run was cancelled."""
+    """A run was cancelled.
+
+    Example:
+        >>> from kern.run import get_cancellation_manager
+        >>> manager = get_cancellation_manager()
+        >>> known = manager.cancel_run("line")
+        >>> manager.raise_if_cancelled("line")
+        Traceback (most recent call last):
+        kern.errors.RunCancelledError: The run line was cancelled.
+        >>> manager.cleanup_run("line")
+    """
 
 
 class UsageLimitError(KernError):
