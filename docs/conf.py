@@ -6,7 +6,9 @@ import sys
 from os.path import relpath
 from pathlib import Path
 
+from docutils import nodes
 from pygments.lexers.special import TextLexer
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from kern import __version__
@@ -20,6 +22,7 @@ release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["README.md"]  # it is the first part of index.md
+suppress_warnings = ["toc.empty_glob"]  # a new page is in the contents before it has a place there
 
 html_theme = "furo"
 html_title = f"kern {__version__}"
@@ -28,10 +31,11 @@ html_show_sphinx = False
 
 myst_heading_anchors = 4
 
+autoclass_content = "both"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True}
-napoleon_google_docstring = True
+napoleon_custom_sections = [("Keywords", "params_style")]
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 python_maximum_signature_line_length = 90
@@ -79,15 +83,36 @@ def read(_app: Sphinx, name: str, source: list[str]) -> None:
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n0*\n```\n"
 
 
-def link_pages(*arguments: object) -> None:
-    """Make links of the pages that docstrings name."""
-    lines = arguments[-1]
-    assert isinstance(lines, list)
+def prepare(_app: Sphinx, what: str, _name: str, _o: object, _p: object, lines: list[str]) -> None:
+    """Make links of the pages that a docstring names, and keep Napoleon from finding types in it.
+
+    It takes what stands before a colon in what is returned for a type, and here no type is there.
+    """
+    if what in {"attribute", "data", "property"} and lines:
+        lines[0] = f": {lines[0]}"
     lines[:] = [re.sub(r"``docs/([\w/-]+)\.md``", r":doc:`/\1`", line) for line in lines]
+    for number, line in enumerate(lines[:-1], 1):
+        if line.strip() in {"Returns:", "Yields:"}:
+            lines[number] = re.sub(r"^( *)", r"\1: ", lines[number])
+
+
+def sign(*arguments: object) -> tuple[str, object] | None:
+    """Write a default that is made by a function so that the signature can be read."""
+    signature, returned = arguments[-2:]
+    return (signature.replace("<factory>", "..."), returned) if isinstance(signature, str) else None
+
+
+def find_by_name(_app: Sphinx, doctree: nodes.document) -> None:
+    """Have names in docstrings found that stand there without their module."""
+    for node in doctree.findall(addnodes.pending_xref):
+        if node["refdomain"] == "py":
+            node["refspecific"] = True
 
 
 def setup(app: Sphinx) -> None:
     """Add what these pages need beside Sphinx's own."""
     app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", read)
-    app.connect("autodoc-process-docstring", link_pages)
+    app.connect("autodoc-process-docstring", prepare, priority=400)  # before Napoleon
+    app.connect("autodoc-process-signature", sign)
+    app.connect("doctree-read", find_by_name)

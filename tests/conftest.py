@@ -125,7 +125,7 @@ def _in_memory() -> str | None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """A real PostgreSQL for the whole session, with the programs of TEST_POSTGRES if that is set."""
+    """A real PostgreSQL for the whole session, by the programs in TEST_POSTGRES if it is set."""
     # Not pytest's own directory: that is closed to the user under which PostgreSQL runs.
     with tempfile.TemporaryDirectory(prefix="kern-test-", dir=_in_memory()) as data:
         settings: dict[str, Any] = {"port": free_port(), "options": _SERVER}

@@ -312,11 +312,10 @@ class RunCancelledError(KernError):
     Example:
         >>> from kern.run import get_cancellation_manager
         >>> manager = get_cancellation_manager()
-        >>> known = manager.cancel_run("line")
-        >>> manager.raise_if_cancelled("line")
+        >>> known = manager.cancel_run("verse")
+        >>> manager.raise_if_cancelled("verse")
         Traceback (most recent call last):
-        kern.errors.RunCancelledError: The run line was cancelled.
-        >>> manager.cleanup_run("line")
+        kern.errors.RunCancelledError: The run verse was cancelled.
     """
 
 

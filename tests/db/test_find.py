@@ -14,6 +14,7 @@ from kern.db.listing import BEGINNING, RunFilter
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.sessions import SessionFilter, SessionRow
+from kern.operations.nesting import nested_runs
 from kern.run.approval import Approval
 from kern.run.base import RunStatus
 from kern.run.codec import dump
@@ -37,6 +38,25 @@ async def test_the_last_accepted_run_comes_first_and_a_pending_cancel_not_at_all
     [last] = await store.find(RunFilter(), 50, before="a")
     assert last.run_id == "c"
     assert await store.find(RunFilter(), 50, before="unknown") == []
+
+
+async def test_the_runs_that_tool_calls_of_a_run_are_are_found(store: Store) -> None:
+    for run_id, parent, user in (
+        ("root", None, "ada"),
+        ("first", "root", "ada"),
+        ("second", "root", "bob"),
+        ("below", "first", "ada"),
+    ):
+        await store.submit(new_run(run_id, parent_run_id=parent, user_id=user))
+    wanted = RunFilter(parent_run_id="root")
+    assert await found(store, wanted) == ["second", "first"]
+    assert await found(store, replace(wanted, seen_by="ada", agents=("agent", "x"))) == ["first"]
+    assert await found(store, replace(wanted, statuses=(RunStatus.running,))) == []
+    assert await found(store, RunFilter(parent_run_id="below")) == []
+    [first, second] = await nested_runs(store, "root", None)
+    assert (first.record.run_id, second.record.run_id) == ("first", "second")
+    assert [each.record.run_id for each in first.children] == ["below"]
+    assert [each.record.run_id for each in await nested_runs(store, "root", "bob")] == ["second"]
 
 
 @pytest.mark.parametrize("column", ["agent_id", "session_id", "user_id"])

@@ -12,8 +12,10 @@ import yaml
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from kern import Agent, InMemoryDb
 from kern.server import create_app, metrics
 from kern.telemetry.instruments import Instruments, observe_process
+from kern.testing import ScriptedModel
 
 RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yaml"
 UNITS = {"s": "_seconds", "USD": "_USD"}
@@ -76,7 +78,8 @@ def test_processes_have_the_metrics_that_their_alerts_name() -> None:
 
 
 def test_there_are_the_routes_that_alerts_name() -> None:
-    paths = {"/healthz", "/readyz", *create_app([], auth="none").openapi()["paths"]}
+    agent = Agent("Clerk", ScriptedModel(), db=InMemoryDb())
+    paths = {"/healthz", "/readyz", *create_app([agent]).openapi()["paths"]}
     for expression in expressions("kern-service"):
         assert {*re.findall(r'route!?="([^"]+)"', expression)} <= paths
 

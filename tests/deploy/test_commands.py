@@ -1,5 +1,6 @@
 """Every command line in deploy/ is one, and has the time to end in good order."""
 
+import re
 from pathlib import Path
 
 import click
@@ -11,13 +12,28 @@ from typer.testing import CliRunner
 from kern.cli.main import app
 from kern.cli.worker.stop import HAND_OVER
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "containers.md"
+INSIDE = re.compile(r"(?:compose run --rm service|-- kern) ([a-z][^#`|\n]*)")
+
+
+def check(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a command line as kern does, and execute nothing."""
+    for kind in (click.Command, TyperCommand):
+        monkeypatch.setattr(kind, "invoke", lambda self, context: None)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+
 
 @pytest.mark.parametrize("where", commands())
 def test_a_command_line_can_be_given(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (click.Command, TyperCommand):
-        monkeypatch.setattr(kind, "invoke", lambda self, context: None)
-    done = CliRunner().invoke(app, commands()[where])
-    assert done.exit_code == 0, done.output
+    check(commands()[where], monkeypatch)
+
+
+def test_what_the_guide_has_typed_inside_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = INSIDE.findall(GUIDE.read_text())
+    assert len(found) >= 4
+    for each in found:
+        check(each.split(), monkeypatch)
 
 
 def test_what_is_stopped_has_its_grace_and_time_to_release_its_runs() -> None:

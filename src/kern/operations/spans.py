@@ -38,7 +38,6 @@ from kern.run.steps import (
     ToolsBegun,
     ToolSlice,
 )
-from kern.run.tool import ToolCall
 
 SpanKind: TypeAlias = Literal[
     "attempt", "model", "tool", "step", "sleep", "event", "hook", "pause", "continued", "damage"
@@ -82,7 +81,7 @@ class Span:
 
     Attributes:
         kind: what it is.
-        title: the model, the tool, the step or the hook, or what happened.
+        title: the model, where it is known, the tool, the step or the hook, or what happened.
         began: when it began; None where it has not, or that is not known.
         ended: when it ended; None where it has not.
         failed: whether something went wrong.
@@ -93,6 +92,7 @@ class Span:
         calls: how many tool calls an answer asks for.
         run_id: the child run that a tool call is.
         row: the number of the journal's row that holds it whole.
+        asked_in: of a tool call, the row of the answer that asks for it, and its place there.
         fork_from: the number of the event after which a fork begins that keeps it and what was
             before it; None where none begins there.
         inside: what a tool call has done.
@@ -110,6 +110,7 @@ class Span:
     calls: int = 0
     run_id: str | None = None
     row: int | None = None
+    asked_in: tuple[int, int] | None = None
     fork_from: int | None = None
     inside: "list[Span]" = field(default_factory=list)
 
@@ -245,7 +246,7 @@ class Spans:
     def _call_goes_on(self, at: float) -> Span:
         """Return the model call that is under way; it begins where there was none."""
         if self._call is None:
-            self._call = Span("model", "model call", at)
+            self._call = Span("model", "", at)
             self.all.append(self._call)
         return self._call
 
@@ -254,21 +255,23 @@ class Spans:
         if self._call is None:
             self.all.append(span)
         self._call = None
-        span.title, span.ended, span.row = step.model or "model call", entry.created_at, entry.seq
+        span.title, span.ended, span.row = step.model or "", entry.created_at, entry.seq
         span.text, span.metrics = Text.of(step.message.text), step.metrics
         if step.fallback is not None:
             span.note = "fallback {}: {}".format(*step.fallback)
         calls = step.message.tool_calls
         span.calls = len(calls)
-        self._calls = [_call_of(each) for each in calls]
+        self._calls = [
+            Span("tool", each.name, arguments=Text.of(each.arguments), asked_in=(entry.seq, place))
+            for place, each in enumerate(calls)
+        ]
         self.all += self._calls
         self._start(step.starts, entry.created_at)
 
     def _start(self, places: Iterable[int], at: float) -> None:
         """Have tool calls begin, or begin once more."""
-        turn = self.state.turns[-1]
         for place in places:
-            call = self._calls[place]
+            turn, call = self.state.turns[-1], self._calls[place]
             if call.began is not None:
                 call.note = "made again"
             call.began, call.text = at, Text()
@@ -292,10 +295,6 @@ class Spans:
         """Say after which event a fork begins: calls that begin with it are made anew."""
         told = [each.seq for each in happened if each.event is not RunEvent.tool_call_started]
         span.fork_from = told[-1] if told else None
-
-
-def _call_of(call: ToolCall) -> Span:
-    return Span("tool", call.name, arguments=Text.of(call.arguments))
 
 
 def _inside(step: StepEnded | SleepBegun | CustomHappened, entry: Entry) -> Span:

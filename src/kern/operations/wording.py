@@ -46,7 +46,15 @@ def seconds(length: float | None) -> str:
 
 def dollars(cost: float) -> str:
     """Return an amount of US dollars, with more digits the smaller it is."""
+    if not cost:
+        return "$0"
     return f"${cost:,.{2 if cost >= 100 else 4 if cost >= 0.01 else 6}f}"
+
+
+def lasted(time: timedelta) -> str:
+    """Return a span of time as people read it, also one of less than a second."""
+    seconds = time.total_seconds()
+    return f"{max(0, seconds) * 1000:.0f}ms" if seconds < 1 else format_duration(time)
 
 
 def used_text(metrics: Metrics) -> str:
@@ -55,7 +63,7 @@ def used_text(metrics: Metrics) -> str:
     if metrics.cost:
         used += f", {dollars(metrics.cost)}"
     if metrics.time_to_first_token is not None:
-        first = format_duration(timedelta(seconds=metrics.time_to_first_token))
+        first = lasted(timedelta(seconds=metrics.time_to_first_token))
         used += f", first token after {first}"
     return used
 

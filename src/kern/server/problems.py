@@ -233,7 +233,7 @@ def refusal_of(request: Request, error: Exception) -> RequestError:
 
     Args:
         request: the request.
-        error: of kern, of the framework, or about the form of the request.
+        error: what it has met.
     """
     match error:
         case HTTPException():
@@ -245,7 +245,10 @@ def refusal_of(request: Request, error: Exception) -> RequestError:
             if refused.status == 500:
                 _log(request.scope, error)
             return refused
-    return RequestError(400, "Its client has left.", code="client_left")  # And reads nothing.
+        case ClientDisconnect():  # It reads nothing.
+            return RequestError(400, "The client has left.", code="client_left")
+    _log(request.scope, error)
+    return problem_of(KernError())
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -277,9 +280,8 @@ class _Unexpected:
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise  # The server logs it, and closes the connection, so that the client sees it.
-            _log(scope, error)
-            refused = problem_of(KernError())
-            await refused.response(Request(scope))(scope, receive, send)
+            request = Request(scope)
+            await refusal_of(request, error).response(request)(scope, receive, send)
 
 
 def add_problems(app: FastAPI) -> None:

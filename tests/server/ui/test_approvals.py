@@ -2,12 +2,19 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from pages import Browser, Page
-from runs_api import Api, ended, ok, streamed
+from runs_api import Api, ByName, ended, ok, streamed
+from served import served
+
+from kern.agent import Agent
+from kern.db.sqlite import SqliteDb
+from kern.server import create_app
+from kern.testing import FunctionModel
 
 Ask = Callable[..., tuple[str, str]]
 
@@ -16,8 +23,8 @@ Ask = Callable[..., tuple[str, str]]
 def ask(api: Api) -> Ask:
     """Have a run of a user wait for an approval; return both ids."""
 
-    def asking(user: str, tool: str = "pay") -> tuple[str, str]:
-        run = ended(api.as_(user), "clerk", tool)
+    def asking(user: str, tool: str = "pay", agent: str = "clerk") -> tuple[str, str]:
+        run = ended(api.as_(user), agent, tool)
         assert run["status"] == "PAUSED"
         return str(run["run_id"]), str(run["requirements"][0]["approval_id"])
 
@@ -65,6 +72,49 @@ def test_a_call_is_rejected_with_a_note_and_made_with_other_arguments(as_: Any, 
         assert [form.action for form in told.forms if form.buttons] == [path]
     browser.press(page, "Approve", arguments='{"amount":\r\n4}')
     assert content(browser.client, run_id) == "The call says: paid 4"
+
+
+def test_fields_are_filled_in(as_: Any, ask: Ask) -> None:
+    browser = as_("ivy", "runs,approve")
+    run_id, _ = ask("ivy", "reserve", "teller")
+    page = browser.open("/ui/approvals")
+    assert not any("Approve reserve" in form.buttons for form in page.forms)
+    page = browser.open(page.links["Answer reserve"])
+    for given, why in (
+        ({}, "city is asked for, and is empty"),
+        ({"value-1": "Rome", "value-2": "Ada"}, "guests must be JSON, a list"),
+        ({"value-0": "x", "value-1": "Rome", "value-2": '["Ada"]'}, "nights must be of the type"),
+    ):
+        assert why in browser.press(page, "Give these", **given).text
+    told = {"value-0": "3", "value-1": "Rome", "value-2": '["Ada", "Bob"]'}
+    browser.press(page, "Give these", **told)
+    assert (
+        content(browser.client, run_id)
+        == "The call says: reserved 3 nights in Rome for Ada and Bob"
+    )
+
+
+def test_the_result_of_a_call_made_elsewhere_is_given(as_: Any, ask: Ask) -> None:
+    browser = as_("jan", "runs,approve")
+    run_id, approval_id = ask("jan", "wire", "teller")
+    page = browser.open(f"/ui/approvals/{approval_id}")
+    browser.press(page, "Give the result", result="It is <b>gone</b>.")
+    assert content(browser.client, run_id) == "The call says: It is <b>gone</b>."
+    page = browser.open(f"/ui/approvals/{approval_id}")
+    assert "It is <b>gone</b>." in page.text
+    assert page.tags["b"] == 0
+
+
+def test_questions_are_answered_on_the_page_of_their_run(as_: Any) -> None:
+    browser = as_("kim", "runs,approve")
+    run_id = str(ended(browser.client, "clerk", "ask_user")["run_id"])
+    page = browser.open(f"/ui/runs/{run_id}")
+    assert "is asked, and not answered" in browser.press(page, "Answer").text
+    for wrong in ("1", "Sea", "-1"):
+        told = browser.press(page, "Answer", **{"choice-0": wrong})
+        assert "choose among the answers shown" in told.text
+    browser.press(page, "Answer", **{"choice-0": "0"})
+    assert "Sea" in content(browser.client, run_id)
 
 
 def test_what_waits_without_a_record_is_listed_too(as_: Any, ask: Ask) -> None:
@@ -153,3 +203,22 @@ def test_what_cannot_be_asked_for_is_told_on_a_page(as_: Any) -> None:
     for query in ("status=lost", "unknown=1", "limit=0", "cursor=x"):
         assert browser.open(f"/ui/approvals?{query}", status=400).tags["h1"] == 1
     browser.open("/ui/approvals/none", status=404)
+
+
+def test_where_the_agents_have_several_databases_one_is_chosen(tmp_path: Path) -> None:
+    agents = [
+        Agent(name, FunctionModel(lambda _: "Hello."), db=SqliteDb(str(tmp_path / f"{name}.db")))
+        for name in ("ann", "ben")
+    ]
+    with served(create_app(agents, auth=ByName())) as url:
+        api = Api(url, {})
+        browser = Browser(api.as_("ada", "runs,read:all"))
+        for name in ("ann", "ben"):
+            ended(browser.client, name, session_id=f"of {name}")
+        for path in ("approvals", "sessions"):
+            assert "choose whose to see" in browser.open(f"/ui/{path}").text
+        assert "of ann" in browser.open("/ui/sessions").text
+        assert "of ben" in browser.open("/ui/sessions?agent=ben").text
+        assert browser.open("/ui/workers").tags["tbody"] >= 1
+        assert "No schedules." in browser.open("/ui/schedules").text
+        api.close()

@@ -46,6 +46,8 @@ async def test_a_schedule_is_changed_only_by_who_may(as_: Any, store: Store) -> 
     ada, bob, eve = as_("ada"), as_("bob"), as_("eve", "read:all,approve")
     assert "ada's" in ada.open("/ui/schedules").text
     assert "everybody's" not in ada.open("/ui/schedules").text
+    assert "ada's" in ada.open("/ui/schedules?agent=echo").text
+    assert "ada's" not in ada.open("/ui/schedules?agent=typed").text
     assert "ada's" not in bob.open("/ui/schedules").text
     seen = eve.open("/ui/schedules")
     assert "ada's" in seen.text

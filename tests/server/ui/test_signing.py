@@ -5,8 +5,8 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from browser import PAGES, Browser
 from served import served
+from strangers import PAGES, Stranger
 
 from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
@@ -18,15 +18,17 @@ NO_PAGES = ("", "/", "//evil.example", "https://evil.example/ui", "/uix", "/ui\\
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_nobody_sees_a_page_without_signing_in(browser: Browser, path: str) -> None:
+def test_nobody_sees_a_page_without_signing_in(browser: Stranger, path: str) -> None:
     response = browser.http.get(f"/ui{path}")
     assert response.status_code == 303
     assert response.headers["location"] == f"/ui/sign-in?next={quote(f'/ui{path}', safe='')}"
 
 
-def test_who_signs_in_comes_to_the_page_that_was_asked_for(browser: Browser, db: SqliteDb) -> None:
+def test_who_signs_in_comes_to_the_page_that_was_asked_for(
+    browser: Stranger, keyed: SqliteDb
+) -> None:
     page = browser.see("/ui?hours=24")
-    _, secret = db.create_key("ada")
+    _, secret = keyed.create_key("ada")
     response = browser.send(page, "/ui/sign-in", {"token": f" {secret}\n"})
     assert str(response.url) == f"{browser.url}/ui?hours=24"
     assert "Sign out" in response.text
@@ -35,19 +37,19 @@ def test_who_signs_in_comes_to_the_page_that_was_asked_for(browser: Browser, db:
 
 
 @pytest.mark.parametrize("path", NO_PAGES)
-def test_nobody_is_led_anywhere_else(browser: Browser, db: SqliteDb, path: str) -> None:
+def test_nobody_is_led_anywhere_else(browser: Stranger, keyed: SqliteDb, path: str) -> None:
     page = browser.see("/ui/sign-in")
-    _, secret = db.create_key("ada")
+    _, secret = keyed.create_key("ada")
     response = browser.send(page, "/ui/sign-in", {"token": secret, "next": path})
     assert str(response.url) == f"{browser.url}/ui"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_key_is_kept_where_no_script_and_no_other_site_finds_it(
-    browser: Browser, db: SqliteDb, scheme: str
+    browser: Stranger, keyed: SqliteDb, scheme: str
 ) -> None:
     page = browser.see("/ui/sign-in")
-    _, secret = db.create_key("ada")
+    _, secret = keyed.create_key("ada")
     browser.http.headers["X-Forwarded-Proto"] = scheme
     response = browser.send(page, "/ui/sign-in", {"token": secret}).history[0]
     [cookie] = response.headers.get_list("set-cookie")
@@ -57,7 +59,9 @@ def test_a_key_is_kept_where_no_script_and_no_other_site_finds_it(
 
 
 @pytest.mark.parametrize("token", ["", "kern_sk_none", "ü", "a\tb", "x" * 5000])
-def test_a_key_that_opens_nothing_is_refused_and_not_repeated(browser: Browser, token: str) -> None:
+def test_a_key_that_opens_nothing_is_refused_and_not_repeated(
+    browser: Stranger, token: str
+) -> None:
     response = browser.sign_in(token)
     assert response.status_code == 401
     assert 'role="alert"' in response.text
@@ -65,8 +69,8 @@ def test_a_key_that_opens_nothing_is_refused_and_not_repeated(browser: Browser, 
     assert "kern_token" not in browser.http.cookies
 
 
-def test_a_page_of_another_site_signs_nobody_in(browser: Browser, db: SqliteDb) -> None:
-    _, secret = db.create_key("mallory")
+def test_a_page_of_another_site_signs_nobody_in(browser: Stranger, keyed: SqliteDb) -> None:
+    _, secret = keyed.create_key("mallory")
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
         browser.see("/ui/sign-in")
         headers = {"Sec-Fetch-Site": "none", **headers}
@@ -79,26 +83,26 @@ def test_a_page_of_another_site_signs_nobody_in(browser: Browser, db: SqliteDb) 
     assert "kern_token" not in browser.http.cookies
 
 
-def test_who_signs_out_is_out(signed_in: Callable[..., Browser]) -> None:
+def test_who_signs_out_is_out(signed_in: Callable[..., Stranger]) -> None:
     browser = signed_in()
     response = browser.send(browser.see("/ui"), "/ui/sign-out")
     assert str(response.url) == f"{browser.url}/ui/sign-in"
     assert browser.http.get("/ui").status_code == 303
 
 
-def test_a_key_that_is_revoked_is_out_at_once(browser: Browser, db: SqliteDb) -> None:
-    key, secret = db.create_key("ada")
+def test_a_key_that_is_revoked_is_out_at_once(browser: Stranger, keyed: SqliteDb) -> None:
+    key, secret = keyed.create_key("ada")
     browser.sign_in(secret)
     page = browser.see("/ui")
-    assert db.revoke_key(key.key_id)
+    assert keyed.revoke_key(key.key_id)
     assert browser.http.get("/ui").status_code == 303
     assert str(browser.send(page, "/ui/sign-out").url).endswith("/ui/sign-in")
     live = browser.http.get("/ui/live", headers={"HX-Request": "true"})
     assert (live.status_code, live.headers["hx-redirect"]) == (401, "/ui/sign-in?next=%2Fui")
 
 
-def test_a_key_for_something_else_sees_no_page(browser: Browser, db: SqliteDb) -> None:
-    _, secret = db.create_key("ada", scopes=["metrics"])
+def test_a_key_for_something_else_sees_no_page(browser: Stranger, keyed: SqliteDb) -> None:
+    _, secret = keyed.create_key("ada", scopes=["metrics"])
     response = browser.sign_in(secret)
     assert (str(response.url), response.status_code) == (f"{browser.url}/ui", 403)
     assert "needs the scope runs" in response.text
@@ -107,7 +111,7 @@ def test_a_key_for_something_else_sees_no_page(browser: Browser, db: SqliteDb) -
 def test_where_callers_are_not_known_nobody_has_to_sign_in() -> None:
     agent = Agent("clerk", FunctionModel(lambda _: ""), db=InMemoryDb())
     with served(create_app([agent], worker=False)) as url:
-        browser = Browser(url)
+        browser = Stranger(url)
         page = browser.see("/ui")
         assert "Sign out" not in page
         assert str(browser.open("/ui/sign-in").url) == f"{url}/ui"
@@ -120,16 +124,16 @@ def test_where_callers_are_not_known_nobody_has_to_sign_in() -> None:
 def test_a_service_can_do_without_the_page() -> None:
     agent = Agent("clerk", FunctionModel(lambda _: ""), db=InMemoryDb())
     with served(create_app([agent], worker=False, ui=False)) as url:
-        browser = Browser(url)
+        browser = Stranger(url)
         assert browser.open("/ui").status_code == 404
         browser.close()
 
 
 def test_no_key_reaches_the_log(
-    browser: Browser, db: SqliteDb, caplog: pytest.LogCaptureFixture
+    browser: Stranger, keyed: SqliteDb, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    _, secret = db.create_key("ada")
+    _, secret = keyed.create_key("ada")
     browser.sign_in("kern_sk_wrong")
     browser.sign_in(secret)
     assert browser.open("/ui/none").status_code == 404

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 import pytest
-from browser import Browser
+from strangers import Stranger
 
 from kern.server.ui.rendering import STATIC, environment
 
@@ -26,11 +26,12 @@ def test_a_file_of_others_is_as_they_released_it(name: str) -> None:
 
 
 def test_every_file_of_others_has_its_licence_beside_it() -> None:
-    others = {each.name for each in STATIC.iterdir()} - {"kern.css", "kern.js", "kern.svg"}
+    ours = {"kern.css", "kern.js", "kern.svg", "plots.css", "plots.js"}
+    others = {each.name for each in STATIC.iterdir()} - ours
     assert others == {*VENDORED, "htmx.LICENSE", "uPlot.LICENSE"}
 
 
-def test_pages_may_load_and_run_only_what_is_their_own(signed_in: Callable[..., Browser]) -> None:
+def test_pages_may_load_and_run_only_what_is_their_own(signed_in: Callable[..., Stranger]) -> None:
     browser = signed_in()
     for path in ("/ui", "/ui/none", "/ui/sign-in"):
         headers = browser.open(path).headers
@@ -51,7 +52,7 @@ def test_no_template_has_anything_inline_or_from_elsewhere() -> None:
 
 
 def test_addresses_of_files_change_with_them_so_that_browsers_keep_them(
-    signed_in: Callable[..., Browser],
+    signed_in: Callable[..., Stranger],
 ) -> None:
     browser = signed_in()
     found = re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', browser.see("/ui"))

@@ -155,8 +155,8 @@ def _find(names: Names) -> str:
         for each in _HISTOGRAMS
     )
     return f"""
-SELECT floor(extract(epoch FROM begins_at) / $2::integer)::bigint * $2 AS at, {sums}, sum(cost) AS cost,
-    {histograms},
+SELECT floor(extract(epoch FROM begins_at) / $2::integer)::bigint * $2 AS at, {sums},
+    sum(cost) AS cost, {histograms},
     extract(epoch FROM (SELECT counted_until FROM {names.tick}))::float8 AS counted_until
 FROM {names.figures}
 WHERE span = $1 AND begins_at >= $3 AND begins_at < $4

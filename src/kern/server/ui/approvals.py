@@ -17,11 +17,11 @@ from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement, requirements_from_json
 from kern.run.tool import ToolExecution
 from kern.server.caller import Scope
-from kern.server.problems import RequestError
+from kern.server.runs.actions import check_may
 from kern.server.runs.approvals import ApprovalQuery, find_approvals, resolve
 from kern.server.runs.given import Decision
 from kern.server.ui.answering import Asked, answer_in
-from kern.server.ui.filters import asked_in, next_of
+from kern.server.ui.filters import asked_in, has_several, next_of
 from kern.server.ui.forms import Acting, done
 from kern.server.ui.live import every, live
 from kern.server.ui.rendering import page, part
@@ -42,6 +42,10 @@ _PAUSED = 100
 _AT_A_GLANCE = 500
 
 
+# What kern itself says in the context of an approval.
+_SHOWN_ELSEWHERE = ("tool_names", "source_name")
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """An approval as the page shows it.
@@ -59,6 +63,13 @@ class Shown:
     asked: Asked
     outcome: str
     may_decide: bool
+
+    @property
+    def context(self) -> dict[str, object]:
+        """What else was said that helps to decide."""
+        found = parse(self.approval.context or "{}")
+        said = found if isinstance(found, dict) else {"context": found}
+        return {name: value for name, value in said.items() if name not in _SHOWN_ELSEWHERE}
 
     @property
     def is_plain(self) -> bool:
@@ -87,12 +98,14 @@ class Listing(NamedTuple):
         asked: what was asked for.
         approvals: the approvals.
         paused: the runs that wait without a record.
+        has_several: whether there are several databases, and this is of one.
         following: where the next page is, if there is one.
     """
 
     asked: ApprovalQuery
     approvals: Sequence[Shown]
     paused: Sequence[Paused]
+    has_several: bool
     following: str | None
 
 
@@ -134,8 +147,7 @@ async def approval_live(request: Request, viewer: Viewing, approval_id: str) -> 
 @router.post("/approvals/{approval_id}")
 async def decide(actor: Acting, approval_id: str) -> Response:
     """Allow or refuse what is asked for; a background run goes on with it by itself."""
-    if not actor.caller.may(Scope.approve):
-        raise RequestError(403, f"This needs the scope {Scope.approve}.", code="insufficient_scope")
+    check_may(actor.caller, Scope.approve)
     _, found = await actor.reach.approval(approval_id)
     answer = answer_in(actor, requirement_of(found))
     decision = Decision(
@@ -148,7 +160,8 @@ async def decide(actor: Acting, approval_id: str) -> Response:
     decided = await resolve(actor.reach, approval_id, decision)
     then = "goes on" if decided["run_status"] == "PENDING" else "goes on once it is continued"
     text = f"{found.tool_name or 'The call'} is {decision.status}; run {found.run_id} {then}."
-    return done(actor, text, path=actor.url("approvals"))
+    listed = actor.url("approvals")
+    return done(actor, text, path=None if actor.here.partition("?")[0] == listed else listed)
 
 
 def requirement_of(approval: Approval) -> RunRequirement:
@@ -167,13 +180,14 @@ def requirement_of(approval: Approval) -> RunRequirement:
 
 
 async def _listed(viewer: Viewer) -> Listing:
-    asked = asked_in(viewer.request, ApprovalQuery, status="pending")
+    asked = await asked_in(viewer, ApprovalQuery, status="pending")
     found, following = await find_approvals(viewer.reach, asked)
     is_whole = asked.status == "pending" and not (asked.cursor or asked.run or asked.type)
     return Listing(
         asked,
         [_as_shown(viewer, each) for each in found],
         await _paused(viewer, asked) if is_whole else (),
+        await has_several(viewer),
         following and next_of(viewer, following),
     )
 

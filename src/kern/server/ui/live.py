@@ -13,6 +13,9 @@ from kern.server.ui.viewing import Viewer
 Render = Callable[[], Awaitable[Mapping[str, str]]]
 """Renders the parts of a page: the HTML of each, by the id of its element."""
 
+# After it the browser does not ask again, as it does where a stream breaks off.
+_END = b"event: kern:end\ndata:\n\n"
+
 _LINE = re.compile(r"\r\n|\r|\n")
 
 
@@ -88,7 +91,7 @@ def live(
         request: the request for it.
         viewer: who looks; is asked again who that is before each part is sent.
         render: renders the parts: the HTML of each, with one element, by the id of that.
-        changes: yields whenever they may have changed.
+        changes: yields whenever they may have changed; ends where they will not any more.
 
     Raises:
         RequestError: the viewer's user has too many streams open (429).
@@ -125,6 +128,7 @@ async def _events(viewer: Viewer, found: AsyncIterator[Mapping[str, str]]) -> As
             sent |= changed
             if changed:
                 yield _event(changed)
+        yield _END
     except KernError:
         return  # The browser asks again, and is told why.
     finally:

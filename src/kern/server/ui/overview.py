@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import Literal
 
 from fastapi import Request, Response
 
+from kern.db.processes import KEPT
 from kern.operations.figures import SPANS, Course, course_of, percentile
-from kern.operations.fleet import fleet_status
+from kern.operations.fleet import counts, runs_by_reason
 from kern.operations.wording import seconds
 from kern.server.runs.reach import Place
 from kern.server.streaming import EventStream
@@ -24,43 +25,39 @@ Span = Literal["1h", "24h", "7d", "30d"]
 # How often is looked how things stand, and what was counted, in seconds.
 _LOOKED, _COUNTED = 5.0, 30.0
 
-# How many reasons are told why runs have not ended; the page of the workers tells all.
-_GROUPS = 8
-
 
 class _Overview:
     """What the page shows of one database, to one who sees the runs of all users."""
 
     def __init__(self, viewer: Viewer, place: Place, span: Span, agent: str) -> None:
         self._viewer = viewer
-        self._place = place
+        self._store = place.store
         self._span = span
-        self._agents = (agent,) if agent else place.agents
+        # Who may see some agents only is not told what the others do.
+        self._sees_all = viewer.caller.agents is None
+        self._agents = [agent] if agent else None if self._sees_all else [*place.agents]
         self._course: Course | None = None
         self._counted_at = float("-inf")
 
     async def parts(self) -> Mapping[str, str]:
         """Return the parts of the page, by the ids of their elements."""
-        store = self._place.store
-        load, fleet, course = await asyncio.gather(
-            store.load(), fleet_status(store), self._what_happened()
+        load, fleet, reasons, course = await asyncio.gather(
+            self._store.load(),
+            self._store.processes.find(KEPT),
+            runs_by_reason(self._store),
+            self._what_happened(),
         )
-        groups = [
-            each
-            for each in cast(list[dict[str, object]], fleet["why"])
-            if each["agent_id"] in self._agents
-        ]
+        sees = self._viewer.caller.sees
         now = part(
             "parts/now.html",
             viewer=self._viewer,
-            # Who may see some agents only is not told what the others do.
-            load=load if self._viewer.caller.agents is None else None,
-            workers=fleet["workers"],
-            groups=groups[:_GROUPS],
+            load=load if self._sees_all else None,
+            workers=counts([each for each in fleet if any(map(sees, each.agents))]),
+            stuck=[each for each in reasons if each.is_stuck and sees(each.first.agent_id)],
         )
         whole = course.whole
         happened = part(
-            "parts/whole.html",
+            "parts/happened.html",
             whole=whole if course.steps else None,
             wait=seconds(percentile(whole.waits, 0.95)),
             duration=seconds(percentile(whole.durations, 0.95)),
@@ -68,12 +65,12 @@ class _Overview:
         plots = {
             f"{each.name}-figures": part("parts/plot.html", plot=each) for each in plots_of(course)
         }
-        return {"now": now, "whole": happened, **plots}
+        return {"now": now, "happened": happened, **plots}
 
     async def _what_happened(self) -> Course:
         now = asyncio.get_running_loop().time()
         if self._course is None or now - self._counted_at >= _COUNTED:
-            self._course = await course_of(self._place.store, self._span, self._agents)
+            self._course = await course_of(self._store, self._span, self._agents)
             self._counted_at = now
         return self._course
 

@@ -10,8 +10,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from kern.operations.wording import cost_text, dollars
-from kern.run.duration import format_duration
+from kern.operations.wording import cost_text, dollars, lasted
 from kern.run.printable import visible
 from kern.server.ui.flash import flashed, forget_flash
 from kern.server.ui.paths import root_of
@@ -41,14 +40,14 @@ def page(
     return response
 
 
-def part(name: str, **context: object) -> str:
+def part(name: str, **context: object) -> Markup:
     """Return one template, rendered alone.
 
     Args:
         name: the template, such as ``"parts/runs.html"``.
         **context: what it shows; ``viewer`` where it has links or forms.
     """
-    return environment().get_template(name).render(context)
+    return Markup(environment().get_template(name).render(context))
 
 
 @cache
@@ -87,7 +86,7 @@ def _clock(value: datetime | float) -> str:
 
 
 def _seconds(value: timedelta | float) -> str:
-    return format_duration(value if isinstance(value, timedelta) else timedelta(seconds=value))
+    return lasted(value if isinstance(value, timedelta) else timedelta(seconds=value))
 
 
 def _pretty(value: object) -> str:

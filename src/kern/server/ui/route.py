@@ -4,13 +4,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
 from typing_extensions import override
 
-from kern.errors import KernError
 from kern.server.problems import RequestError, refusal_of
 from kern.server.ui.flash import flash, set_cookie
 from kern.server.ui.paths import here_of, path_of, root_of
@@ -43,7 +40,7 @@ class _Route(APIRoute):
         async def handling(request: Request) -> Response:
             try:
                 response = await handle(request)
-            except (KernError, HTTPException, RequestValidationError) as error:
+            except Exception as error:  # Whoever looks is told on a page, too.
                 response = _refused(request, refusal_of(request, error))
             for name, value in _HEADERS.items():
                 response.headers[name] = value

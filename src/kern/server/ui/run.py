@@ -38,7 +38,7 @@ _WRITTEN = 20_000
 # For how long it holds who executes a run, and how its children stand, in seconds.
 _FRESH = 0.9
 
-_PARTS = ("facts", "actions", "waiting", "answer", "timeline", "children")
+_PARTS = ("facts", "actions", "waiting", "answer", "children")
 
 
 class Shown(NamedTuple):
@@ -107,6 +107,7 @@ class Watched:
         self._steps = -1
         self._looked = float("-inf"), Look(record.created_at, [record])
         self._children: list[Nested] = []
+        self._told: tuple[object, str] = (None, "")
         # A page of an earlier part of the timeline stays where it is.
         self._until = number_in(viewer.request, "until")
 
@@ -177,10 +178,16 @@ class Watched:
     async def parts(self) -> dict[str, str]:
         """Return the parts of the page, each by the id of its element."""
         shown = await self.shown()
+        key = shown.status, shown.record.attempt, self._spans.steps, len(self._spans.all)
+        if self._told[0] != key:  # A piece of text changes nothing in the timeline, which is long.
+            self._told = key, self._part("timeline", shown)
         return {
-            f"run-{name}": part(f"parts/run_{name}.html", viewer=self._viewer, run=shown)
-            for name in _PARTS
+            **{f"run-{name}": self._part(name, shown) for name in _PARTS},
+            "run-timeline": self._told[1],
         }
+
+    def _part(self, name: str, shown: Shown) -> str:
+        return part(f"parts/run_{name}.html", viewer=self._viewer, run=shown)
 
 
 def number_in(request: Request, name: str) -> int | None:

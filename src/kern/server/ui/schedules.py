@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from kern.errors import InvalidInputError, ScheduleNotFoundError
 from kern.run.schedule import Schedule
 from kern.server.caller import Scope
-from kern.server.problems import RequestError
+from kern.server.runs.actions import check_may
 from kern.server.runs.reach import Place
 from kern.server.ui.forms import Acting, done
 from kern.server.ui.live import every, live
@@ -47,8 +47,9 @@ class Listed:
 @router.get("/schedules")
 async def schedules(request: Request, viewer: Viewing) -> Response:
     """The schedules."""
-    found = await _listed(viewer)
-    return page(request, viewer, "schedules.html", schedules=found[:_MOST], many=len(found))
+    found, agent = await _listed(viewer), _agent(viewer)
+    shown = found[:_MOST]
+    return page(request, viewer, "schedules.html", schedules=shown, many=len(found), agent=agent)
 
 
 @router.get("/schedules/live")
@@ -80,9 +81,13 @@ async def resume(name: str, actor: Acting) -> Response:
     return done(actor, f"{found.name} goes on. It runs next at {_next(resumed)[0]:%Y-%m-%d %H:%M}.")
 
 
+def _agent(viewer: Viewer) -> str | None:
+    return viewer.request.query_params.get("agent") or None
+
+
 async def _listed(viewer: Viewer) -> list[Listed]:
     """Return the schedules that a viewer sees, by name."""
-    reach, agent = viewer.reach, viewer.request.query_params.get("agent") or None
+    reach, agent = viewer.reach, _agent(viewer)
     found = [
         each
         for place in await reach.places()
@@ -102,8 +107,7 @@ async def _steered(actor: Viewer, name: str) -> tuple[Place, Schedule]:
         RequestError: the caller may change none (403).
         ScheduleNotFoundError: there is none of this name that it may.
     """
-    if not actor.caller.may(Scope.runs):
-        raise RequestError(403, f"This needs the scope {Scope.runs}.", code="insufficient_scope")
+    check_may(actor.caller, Scope.runs)
     for place in await actor.reach.places():
         found = await place.store.schedules.get_for(name, actor.reach.steers)
         if found is not None and actor.caller.sees(found.agent_id):

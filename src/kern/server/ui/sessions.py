@@ -20,7 +20,8 @@ from kern.run.state import values_of
 from kern.server.runs.cursors import Paged
 from kern.server.runs.reach import Place
 from kern.server.runs.sessions import SessionQuery, find_runs, find_sessions
-from kern.server.ui.filters import asked_in, next_of
+from kern.server.runs.shown import without_reserved
+from kern.server.ui.filters import asked_in, has_several, next_of
 from kern.server.ui.live import every, live
 from kern.server.ui.rendering import page, part
 from kern.server.ui.route import pages_router
@@ -57,10 +58,12 @@ class Said(NamedTuple):
     Attributes:
         message: the message.
         others: the kinds of its parts that are no text, such as ``image``.
+        name: what its whole text is called on the page of the run.
     """
 
     message: Message
     others: Sequence[str]
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,13 @@ class Listing(NamedTuple):
     Attributes:
         asked: what was asked for.
         sessions: the sessions.
+        has_several: whether there are several databases, and this is of one.
         following: where the next page is, if there is one.
     """
 
     asked: SessionQuery
     sessions: Sequence[Listed]
+    has_several: bool
     following: str | None
 
 
@@ -101,11 +106,13 @@ class Facts(NamedTuple):
         row: the session as it is stored.
         session: the session as users have it.
         state: its state.
+        metadata: what is attached to it, without what is kern's own.
     """
 
     row: SessionRow
     session: AgentSession
     state: Mapping[str, object]
+    metadata: Mapping[str, object] | None
 
 
 @router.get("/sessions")
@@ -154,7 +161,7 @@ async def session(request: Request, viewer: Viewing, session_id: str) -> Respons
 
 
 async def _listed(viewer: Viewer) -> Listing:
-    asked = asked_in(viewer.request, SessionQuery)
+    asked = await asked_in(viewer, SessionQuery)
     found, following = await find_sessions(viewer.reach, asked)
     words: dict[str, str] = {}
     place = await viewer.reach.place(asked.agent)
@@ -162,14 +169,15 @@ async def _listed(viewer: Viewer) -> Listing:
         begun = await place.store.sessions.previews([each.session_id for each in found], 1)
         words = {each.session_id: words_in(each.input) for each in begun}
     listed = [Listed(each, words.get(each.session_id, "")) for each in found]
-    return Listing(asked, listed, following and next_of(viewer, following))
+    following = following and next_of(viewer, following)
+    return Listing(asked, listed, await has_several(viewer), following)
 
 
 async def _runs(
     viewer: Viewer, place: Place, row: SessionRow
 ) -> tuple[list[RunRecord], str | None]:
     """Return runs of a session, the newest first, and where those before them are."""
-    asked = asked_in(viewer.request, Paged, limit=str(_RUNS))
+    asked = await asked_in(viewer, Paged, limit=str(_RUNS))
     wanted = RunFilter(
         session_id=row.session_id,
         seen_by=viewer.reach.reads,
@@ -188,11 +196,15 @@ async def _told(place: Place, runs: Sequence[RunRecord]) -> list[Told]:
 
 def _told_of(record: RunRecord) -> Told:
     output = output_of(record)
-    messages = [each for each in output.messages if each.role != "system" and not each.from_history]
-    if not messages:
+    said = [
+        Said(each, _others(each), f"message-{place}")
+        for place, each in enumerate(output.messages)
+        if each.role != "system" and not each.from_history
+    ]
+    if not said:
         with suppress(ValueError):  # It is damaged; its own page tells that.
-            messages = [*RunInput.from_json(record.input or "").messages]
-    said = [Said(each, _others(each)) for each in messages]
+            given = RunInput.from_json(record.input or "").messages
+            said = [Said(each, _others(each), "input") for each in given]
     return Told(record, output.status, said, error_of(record) if record.error else None)
 
 
@@ -203,4 +215,5 @@ def _others(message: Message) -> list[str]:
 
 async def _facts(place: Place, row: SessionRow) -> Facts:
     state = values_of((await place.store.states.of(row.session_id)).texts)
-    return Facts(row, session_of_row(row), state)
+    session = session_of_row(row)
+    return Facts(row, session, state, without_reserved(session.metadata))

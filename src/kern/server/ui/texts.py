@@ -53,14 +53,16 @@ async def show_text(run_id: str, what: str, viewer: Viewing) -> Response:
 
 
 @router.get("/runs/{run_id}/rows/{seq}")
-async def show_row(run_id: str, seq: int, viewer: Viewing) -> Response:
-    """The text of a row of the journal, whole; with ``?form=json`` all that it holds."""
+async def show_row(request: Request, run_id: str, seq: int, viewer: Viewing) -> Response:
+    """The text of a row of the journal, whole; with ``?call=0`` the arguments of its first call."""
     watched = await Watched.of(viewer, run_id)
     rows = await watched.store.events(watched.run_id, max(0, min(seq, 10**9) - 1))
     if not rows or rows[0].seq != seq:
         raise _no_text()
-    as_json = viewer.request.query_params.get("form") == "json"
-    return _plain(rows[0].payload if as_json else await _text_in(watched.store, rows[0]))
+    call = number_in(request, "call")
+    if call is not None:
+        return _plain(_arguments_in(rows[0], call))
+    return _plain(await _text_in(watched.store, rows[0]))
 
 
 async def _record(viewer: Viewer, run_id: str) -> RunRecord:
@@ -82,6 +84,19 @@ async def _text_in(store: Store, row: JournalRow) -> str:
         case CallBroken(text):
             return text
     return row.payload
+
+
+def _arguments_in(row: JournalRow, place: int) -> str:
+    """Return the arguments of a call for which an answer asks.
+
+    Raises:
+        JournalError: the row cannot be read.
+        RequestError: there is no such call (404).
+    """
+    match read_row(row).step:
+        case ModelAnswered(message) if place < len(message.tool_calls):
+            return message.tool_calls[place].arguments
+    raise _no_text()
 
 
 async def _whole(store: Store, run_id: str, content: Content) -> str:

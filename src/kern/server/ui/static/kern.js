@@ -14,6 +14,7 @@
 
   function ago(seconds) {
     const about = Math.abs(seconds);
+    if (about < 2) return "just now";
     const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(
       ([each]) => about >= 2 * each) ?? [1, "s"];
     const count = `${Math.floor(about / size)} ${unit}`;
@@ -51,6 +52,9 @@
   document.addEventListener("htmx:sse:after:connection", () => say("Live"));
   document.addEventListener("htmx:sse:before:connection", ({ detail }) => {
     if (detail.connection.attempt > 0 && !document.hidden) lost();
+  });
+  document.addEventListener("htmx:sse:close", ({ detail }) => {
+    if (detail.reason === "message") say("Complete");
   });
   document.addEventListener("htmx:sse:error", ({ detail }) => {
     lost();

@@ -21,6 +21,17 @@
     return `${number(seconds / size)} ${unit}`;
   }
 
+  // Moments in UTC, as the tables have them; days where a day begins.
+  function moments(_, values, axis, space, step) {
+    return values.map((value) => {
+      const moment = new Date(value * 1000).toISOString();
+      return step >= 86400 || value % 86400 === 0 ? moment.slice(5, 10) : moment.slice(11, 16);
+    });
+  }
+
+  const LENGTHS = [0.001, 0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800,
+    3600, 7200, 14400, 43200, 86400];
+
   const TEXTS = { "": number, s: length, $: (value) => `$${number(value)}` };
 
   function options({ unit, labels }, width) {
@@ -36,7 +47,15 @@
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       cursor: { drag: { x: false, y: false } },
       scales: { y: { range: (_, least, most) => [0, most > 0 ? most * 1.1 : 1] } },
-      axes: [axis, { ...axis, size: 64, values: (_, values) => values.map(text) }],
+      axes: [
+        { ...axis, values: moments },
+        {
+          ...axis,
+          size: 64,
+          values: (_, values) => values.map(text),
+          ...(unit === "s" ? { incrs: LENGTHS } : {}),
+        },
+      ],
       series: [
         { label: "UTC", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
         ...labels.map((label, number) => ({

@@ -14,8 +14,8 @@ _FORM = re.compile(r'<form\b[^>]*\baction="([^"]*)"[^>]*>(.*?)</form>', re.DOTAL
 _HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
 
 
-class Browser:
-    """Somebody's browser, which keeps cookies.
+class Stranger:
+    """A browser in which nobody is known before signing in; it keeps cookies.
 
     Attributes:
         http: what sends its requests.
