@@ -1,6 +1,7 @@
 """A day of a company: runs of every kind, so that each page has something to show."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from operated import Operated
 
@@ -120,7 +121,7 @@ def _research(operated: Operated, company: Company, key: str) -> None:
 
 
 def _ask_people(operated: Operated, company: Company, key: str) -> None:
-    asked = {
+    asked: dict[str, tuple[str, str, dict[str, Any]]] = {
         "refund": ("Refund order 1042: the kettle came broken.", "refund", _REFUND),
         "ship": ("Send the new kettle to Tomas.", "ship", {"customer": "Tomas"}),
         "stock": ("How many kettles are left?", "count_stock", {"article": "kettle, blue"}),
