@@ -19,13 +19,16 @@ MODULES = sorted(
 
 CHECKOUT = Path(__file__).parent.parent
 IMPORT = re.compile(r"^ *from (kern[\w.]*) import (?:\(([^)]*)\)|(.*))$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)` \| `(kern\.[\w.]+)` \|", re.MULTILINE)
 
 
 def shown() -> Iterator[tuple[str, str]]:
     """Yield what users are shown to import: a module, and a name of it."""
     pages = [CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md")]
     for file in [*pages, *(CHECKOUT / "cookbook").rglob("*.py")]:
-        for module, several, one in IMPORT.findall(file.read_text()):
+        text = file.read_text()
+        yield from ((module, name) for name, module in ROW.findall(text))
+        for module, several, one in IMPORT.findall(text):
             for name in re.split(r"[,\n]", several or one):
                 if name := name.partition("#")[0].partition(" as ")[0].strip():
                     yield module, name
