@@ -269,6 +269,8 @@ def describe_requirement(requirement: RunRequirement) -> str:
     """Return what a run waits for, in one line: with the child that asks, and what it says."""
     call, child = requirement.tool_execution, requirement.member_agent_name
     shown = call_line(call.tool_name, call.arguments)
+    if requirement.kind == "user_feedback" and (questions := requirement.user_feedback_schema):
+        shown = one_line(" ".join(each.question for each in questions), 120)
     if child is not None:
         shown = f"{one_line(child, 60)}'s {shown}"
     if requirement.kind == "unknown_outcome":
