@@ -266,7 +266,7 @@ def test_the_runs_that_calls_are_are_shown_as_a_tree_and_found_from_there(as_: B
     browser = as_("ada")
     run_id = ended(browser.client, "boss", "Help")["run_id"]
     page = run_page(browser, run_id)
-    assert "Runs that its tool calls are" in page.text
+    assert "Child runs" in page.text
     child = page.links["Its run"]
     page = browser.open(child)
     assert "helper" in page.text
