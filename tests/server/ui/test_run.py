@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 import httpx
 import pytest
+from api import until
 from pages import Browser, Page
 from runs_api import Api, ByName, agents_on, ended, ok, streamed, submitted
 from served import served
@@ -167,8 +168,10 @@ def test_a_run_is_cancelled_once_and_who_comes_later_is_told(as_: BrowserAs, api
     browser = as_("ada")
     api.gates["to be cancelled"] = Future()
     run_id = submitted(browser.client, "held", "to be cancelled")
+    until(lambda: ok(browser.client.get(f"/v1/runs/{run_id}"))["status"] == "RUNNING")
     page = run_page(browser, run_id)
-    assert "Step under waymodel call" in page.text or "may claim it" in page.text
+    assert "Step under waymodel call" in page.text
+    assert "Model call under way, began" in page.text
     after = browser.press(page, "Cancel the run")
     assert "The run is cancelled." in after.text
     assert "CANCELLED" in after.text
