@@ -307,7 +307,16 @@ class ServerShutdownError(KernError):
 
 
 class RunCancelledError(KernError):
-    """A run was cancelled."""
+    """A run was cancelled.
+
+    Example:
+        >>> from kern.run import get_cancellation_manager
+        >>> manager = get_cancellation_manager()
+        >>> known = manager.cancel_run("verse")
+        >>> manager.raise_if_cancelled("verse")
+        Traceback (most recent call last):
+        kern.errors.RunCancelledError: The run verse was cancelled.
+    """
 
 
 class UsageLimitError(KernError):

@@ -148,7 +148,14 @@ class RunContentVoidedEvent(RunOutputEvent):
 
 
 class RunIntermediateContentEvent(RunOutputEvent):
-    """A piece of what a tool yields that is no part of the answer."""
+    """A piece of what a tool yields that is no part of the answer.
+
+    Example:
+        >>> kind = RunEvent.run_intermediate_content
+        >>> event = RunIntermediateContentEvent(kind, "run", "session", "agent", content="Page 1")
+        >>> event.content
+        'Page 1'
+    """
 
     __slots__ = ()
 
@@ -359,13 +366,25 @@ class RunPausedEvent(RunOutputEvent):
 
 
 class RunContinuedEvent(RunOutputEvent):
-    """A person has decided, or has asked for a retry."""
+    """A person has decided, or has asked for a retry.
+
+    Example:
+        >>> kind = RunEvent.run_continued
+        >>> RunContinuedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
 
 class RunResumedEvent(RunOutputEvent):
-    """A later attempt goes on with the run."""
+    """A later attempt goes on with the run.
+
+    Example:
+        >>> kind = RunEvent.run_resumed
+        >>> RunResumedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 

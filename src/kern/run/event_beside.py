@@ -36,7 +36,15 @@ class PreHookStartedEvent(RunOutputEvent):
 
 
 class PreHookCompletedEvent(PreHookStartedEvent):
-    """A hook before the run has returned."""
+    """A hook before the run has returned.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.pre_hook_completed
+        >>> event = PreHookCompletedEvent(kind, "run", "session", "agent", pre_hook_name="check")
+        >>> event.pre_hook_name
+        'check'
+    """
 
     __slots__ = ()
 
@@ -60,7 +68,15 @@ class PostHookStartedEvent(RunOutputEvent):
 
 
 class PostHookCompletedEvent(PostHookStartedEvent):
-    """A hook after the answer has returned."""
+    """A hook after the answer has returned.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.post_hook_completed
+        >>> event = PostHookCompletedEvent(kind, "run", "session", "agent", post_hook_name="check")
+        >>> event.post_hook_name
+        'check'
+    """
 
     __slots__ = ()
 
@@ -83,49 +99,108 @@ class ReasoningStartedEvent(RunOutputEvent):
 
 
 class ReasoningStepEvent(ReasoningStartedEvent):
-    """It has come to a step."""
+    """It has come to a step.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.reasoning_step
+        >>> event = ReasoningStepEvent(kind, "run", "session", "agent", reasoning_content="Add.")
+        >>> event.reasoning_content
+        'Add.'
+    """
 
     __slots__ = ()
 
 
 class ReasoningContentDeltaEvent(ReasoningStartedEvent):
-    """A piece of what it thinks."""
+    """A piece of what it thinks.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.reasoning_content_delta
+        >>> ReasoningContentDeltaEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
 
 class ReasoningCompletedEvent(ReasoningStartedEvent):
-    """It has come to its end."""
+    """It has come to its end.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.reasoning_completed
+        >>> event = ReasoningCompletedEvent(kind, "run", "session", "agent", reasoning_content="5.")
+        >>> event.reasoning_content
+        '5.'
+    """
 
     __slots__ = ()
 
 
 class ParserModelResponseStartedEvent(RunOutputEvent):
-    """The parser model was asked."""
+    """The parser model was asked.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.parser_model_response_started
+        >>> ParserModelResponseStartedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
 
 class ParserModelResponseCompletedEvent(RunOutputEvent):
-    """The parser model has put the answer into its form."""
+    """The parser model has put the answer into its form.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.parser_model_response_completed
+        >>> event = ParserModelResponseCompletedEvent(kind, "run", "session", "agent", content="{}")
+        >>> event.content
+        '{}'
+    """
 
     __slots__ = ()
 
 
 class OutputModelResponseStartedEvent(RunOutputEvent):
-    """The output model was asked."""
+    """The output model was asked.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.output_model_response_started
+        >>> OutputModelResponseStartedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
 
 class OutputModelResponseCompletedEvent(RunOutputEvent):
-    """The output model has written the final answer."""
+    """The output model has written the final answer.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.output_model_response_completed
+        >>> OutputModelResponseCompletedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
 
 class FollowupsStartedEvent(RunOutputEvent):
-    """A model was asked what the user may want to ask next."""
+    """A model was asked what the user may want to ask next.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.followups_started
+        >>> FollowupsStartedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
@@ -149,7 +224,14 @@ class FollowupsCompletedEvent(RunOutputEvent):
 
 
 class MemoryUpdateStartedEvent(RunOutputEvent):
-    """Memories of the user are drawn from the run."""
+    """Memories of the user are drawn from the run.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.memory_update_started
+        >>> MemoryUpdateStartedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
@@ -173,7 +255,14 @@ class MemoryUpdateCompletedEvent(RunOutputEvent):
 
 
 class SessionSummaryStartedEvent(RunOutputEvent):
-    """A model was asked to sum up the session."""
+    """A model was asked to sum up the session.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.session_summary_started
+        >>> SessionSummaryStartedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
@@ -196,7 +285,14 @@ class SessionSummaryCompletedEvent(RunOutputEvent):
 
 
 class CompressionStartedEvent(RunOutputEvent):
-    """Long results of tools are shortened."""
+    """Long results of tools are shortened.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.compression_started
+        >>> CompressionStartedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
@@ -225,7 +321,14 @@ class CompressionCompletedEvent(RunOutputEvent):
 
 
 class CompactionStartedEvent(RunOutputEvent):
-    """Old messages are summed up."""
+    """Old messages are summed up.
+
+    Example:
+        >>> from kern.run.event_base import RunEvent
+        >>> kind = RunEvent.compaction_started
+        >>> CompactionStartedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
