@@ -22,7 +22,6 @@ release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["README.md"]  # it is the first part of index.md
-suppress_warnings = ["toc.empty_glob"]  # a new page is in the contents before it has a place there
 
 html_theme = "furo"
 html_title = f"kern {__version__}"

@@ -26,29 +26,34 @@ wheel=$(echo "$work"/dist/kern_agents-*.whl)
 sed -n 's/^\([a-z].*\) \\$/\1/p' requirements.lock >"$work/versions.txt"
 cd "$work"
 
-# use PYTHON INSTALL...: has a new environment of this Python, in which INSTALL puts kern and its extras.
-use() {
-  local python=$1 venv=venv-$1
-  shift
-  $bin/uv venv --quiet --seed --python "$python" "$venv"
-  "$@" --quiet --python "$venv/bin/python" --only-binary :all: -c versions.txt \
-    "kern-agents[postgres,openai] @ file://$wheel"
-  "$venv/bin/python" "$program"
-  "$venv/bin/kern" --help >/dev/null
+# find_python VERSION: a Python of it, on the path or among those of pyenv.
+find_python() {
+  local candidate
+  for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/python; do
+    if "$candidate" -c "import sys; assert '%d.%d' % sys.version_info[:2] == '$1'" 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  return 1
 }
 
 tried=()
-for python in $pythons; do
-  found=$($bin/uv python find --no-project --system "$python" 2>/dev/null) || continue
-  use "$python" $bin/uv pip install
-  tried+=("$("$found" -c 'import platform; print(platform.python_version())')")
+for version in $pythons; do
+  python=$(find_python "$version") || continue
+  $bin/uv venv --quiet --python "$python" "venv-$version"
+  $bin/uv pip install --quiet --python "venv-$version/bin/python" --only-binary :all: -c versions.txt \
+    "kern-agents[postgres,openai] @ file://$wheel"
+  "venv-$version/bin/python" "$program"
+  "venv-$version/bin/kern" --help >/dev/null
+  tried+=("$version")
 done
 [ ${#tried[@]} -gt 0 ] || fail "there is no Python of $pythons here"
-# What users type: pip itself takes the extras from where it finds the package.
-venv-${tried[0]%.*}/bin/pip uninstall --quiet --yes kern-agents
-venv-${tried[0]%.*}/bin/pip install --quiet --disable-pip-version-check --no-index --find-links dist \
+# What users type: pip finds kern by its name, and takes the extras from there.
+$bin/uv venv --quiet --seed --python "$(find_python "${tried[-1]}")" venv-pip
+venv-pip/bin/pip install --quiet --disable-pip-version-check --find-links dist --only-binary :all: -c versions.txt \
   'kern-agents[postgres,openai]'
-venv-${tried[0]%.*}/bin/python "$program"
+venv-pip/bin/python "$program"
 
 for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do
   for python in $pythons; do

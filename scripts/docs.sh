@@ -4,6 +4,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-.venvs/test/bin/python}
-$python -m sphinx --builder html --fail-on-warning --quiet "$@" docs build/docs
+$python -m sphinx --builder html --fail-on-warning --quiet --jobs auto "$@" docs build/docs
 $python scripts/check_docs.py build/docs
 echo "Written: build/docs/index.html"

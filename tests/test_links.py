@@ -88,6 +88,14 @@ def test_every_page_of_the_docs_is_in_their_index() -> None:
     assert pages - named - {docs / f"{name}.md" for name in beside} == set()
 
 
+def test_every_page_of_the_docs_is_in_the_contents_of_the_site() -> None:
+    docs = ROOT / "docs"
+    contents = {f"{line}.md" for line in (docs / "index.md").read_text().splitlines()}
+    pages = {str(page.relative_to(docs)) for page in docs.rglob("*.md")}
+    missing = {page for page in pages - contents if not page.startswith("decisions/0")}
+    assert missing == {"README.md", "index.md"}
+
+
 def test_every_decision_is_in_their_index() -> None:
     index = ROOT / "docs/decisions/README.md"
     named = {index.parent / each.partition("#")[0] for each in links(index)}

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from stores import LEASE, execute, new_run, same
@@ -234,6 +236,13 @@ async def test_an_erased_run_is_counted_without_what_it_used(store: Store) -> No
     assert (found.submitted, found.completed, found.input_tokens, found.cost) == (1, 1, 0, 0.0)
 
 
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield every node of a plan."""
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from nodes(each)
+
+
 async def test_in_postgresql_a_minute_among_many_is_found_by_indexes(
     postgres_db: PostgresDb,
 ) -> None:
@@ -249,5 +258,8 @@ SELECT n::text, n::text, 'agent', 'COMPLETED', at, at, at + interval '5 s' FROM 
     await past_minute(store)
     statement = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {_count(store.names)}"
     [plan] = json.loads(await store.pool.fetchval(statement))
-    pages = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
-    assert pages < 150, plan
+    # What an expression does that changes something is in none but its own figures.
+    pages = max(
+        node["Shared Hit Blocks"] + node["Shared Read Blocks"] for node in nodes(plan["Plan"])
+    )
+    assert 10 < pages < 150, plan

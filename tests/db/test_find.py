@@ -200,6 +200,8 @@ RARE = {
     "old of a status": RunFilter(statuses=(RunStatus.error,), until=NOW - timedelta(seconds=9000)),
     "of an hour": RunFilter(since=NOW - timedelta(hours=3), until=NOW - timedelta(hours=2)),
     "before all": RunFilter(until=NOW - timedelta(days=1)),
+    "children": RunFilter(parent_run_id="run-1", agents=("agent", "rare")),
+    "children of nobody": RunFilter(parent_run_id="run-2", statuses=(RunStatus.completed,)),
 }
 
 
@@ -211,11 +213,11 @@ async def test_in_postgresql_every_list_of_few_among_many_looks_at_few(
     assert isinstance(store, PostgresStore)
     await store.pool.execute(
         f"INSERT INTO {store.names.runs} (run_id, session_id, agent_id, user_id, status, input, "
-        "created_at) SELECT 'run-' || n, CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 's' || n % 97 END,"
+        "parent_run_id, created_at) SELECT 'run-' || n, CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 's' || n % 97 END,"
         " CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 'agent' END, "
         "CASE WHEN n % 5000 = 0 THEN 'rare' WHEN n % 2 = 0 THEN 'user' END, "
         "CASE n % 5000 WHEN 1 THEN 'PAUSED' WHEN 2 THEN 'ERROR' WHEN 0 THEN 'PENDING' "
-        "WHEN 4 THEN 'RUNNING' ELSE 'COMPLETED' END, '1', "
+        "WHEN 4 THEN 'RUNNING' ELSE 'COMPLETED' END, '1', CASE n % 5000 WHEN 3 THEN 'run-1' END, "
         "$1::timestamptz - make_interval(secs => 20000 - n) "
         "FROM generate_series(1, 20000) AS n",
         NOW,

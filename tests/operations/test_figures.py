@@ -1,11 +1,15 @@
 """What is told of what happened over the last hours or weeks."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from stores import execute
 
+from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.figures import BOUNDS, POINTS, Tally
+from kern.db.sqlite import SqliteDb
 from kern.operations.figures import (
     SPANS,
     Course,
@@ -15,6 +19,7 @@ from kern.operations.figures import (
     mean,
     percentile,
 )
+from kern.testing import FunctionModel
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -87,3 +92,22 @@ async def test_what_was_never_counted_has_no_steps(db: Database) -> None:
     store = await db.store()
     for span in SPANS:
         assert (await course_of(store, span)).steps == []
+
+
+async def test_a_process_that_executes_counts(
+    sqlite_db: SqliteDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "1")
+    agent = Agent("Counted", FunctionModel(lambda _: "Hello."), db=sqlite_db)
+    store = await sqlite_db.store()
+    run = await agent.arun("Hello?", background=True)
+    assert await agent.await_run(run.run_id, timeout=30) is not None
+    long_ago = ", ".join(
+        f"{each} = {each} - 200" for each in ("created_at", "started_at", "finished_at")
+    )
+    await execute(store, f"UPDATE {{runs}} SET {long_ago}")
+    await execute(store, "UPDATE {tick} SET counted_until = 0")
+    async with asyncio.timeout(30):
+        while not (course := await course_of(store, "1h")).steps:  # noqa: ASYNC110 # nobody says so
+            await asyncio.sleep(0.05)
+    assert (course.whole.submitted, course.whole.completed) == (1, 1)

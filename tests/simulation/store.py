@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 # What of a store is itself something to call.
-_PORTS = (
-    *("queue", "schedules", "retention", "outbox", "processes", "approvals", "erasing"),
-    "figures",
-)
+_PORTS = ("queue", "schedules", "retention", "outbox", "processes", "approvals", "erasing")
 
 
 class SimulatedDb(InMemoryDb):

@@ -1,5 +1,7 @@
 """What models, tools and users write who attack whoever looks at it."""
 
+import re
+
 SCRIPTS = (
     "<script>alert('script')</script>",
     "<img src='https://evil.example/x.png' onerror=\"alert('img')\">",
@@ -37,5 +39,5 @@ CONTROLS = (
 EVERYTHING = "\n".join((*SCRIPTS, *SWAPS, *LINKS, *CONTROLS))
 """All of these in one text."""
 
-RAW = frozenset("\x00\x07\x1b\x7f\x9b\u202e\u202c\u2066\u2067\u2069\u200f")
-"""The characters that must not be in a page as they are."""
+RAW = re.compile(".{,40}[\x00\x07\x1b\x7f\x9b\u202e\u202c\u2066\u2067\u2069].{,20}")
+"""Finds the characters that must not be in a page as they are."""

@@ -1,17 +1,13 @@
-"""What a browser does with pages, without one: it follows forms and keeps cookies."""
+"""Browsers in which nobody is known before signing in, and what they send when they are abused."""
 
-import re
 from collections.abc import Mapping
-from html import unescape
 from typing import Any
 
 import httpx
+from pages import Page
 
 PAGES = ("", "/runs", "/approvals", "/sessions", "/schedules", "/workers")
 """The pages that there are always, below ``/ui``."""
-
-_FORM = re.compile(r'<form\b[^>]*\baction="([^"]*)"[^>]*>(.*?)</form>', re.DOTALL)
-_HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
 
 
 class Stranger:
@@ -44,10 +40,9 @@ class Stranger:
             action: how the form's path ends.
             fields: what is written into it.
         """
-        found = {unescape(path): form for path, form in _FORM.findall(page)}
-        path = next(each for each in found if each.endswith(action))
-        hidden = {unescape(name): unescape(value) for name, value in _HIDDEN.findall(found[path])}
-        return self.post(path, {**hidden, **fields}, follow_redirects=True)
+        forms = Page(httpx.Response(200, text=page)).forms
+        form = next(each for each in forms if each.action.endswith(action))
+        return self.post(form.action, {**form.fields, **fields}, follow_redirects=True)
 
     def post(self, path: str, fields: Mapping[str, Any], **options: Any) -> httpx.Response:
         """Send fields, as from a page of the service."""

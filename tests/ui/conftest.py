@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from operated import Operated
 from operated_company import Company, fill
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
 from visiting import PHONE, Visit
 
 from kern.local.postgres import EmbeddedPostgres
@@ -18,6 +18,9 @@ _CHROMIUM = shutil.which("chromium")
 
 # How long anything on a page may take, in milliseconds; the machine may be busy.
 _PATIENCE = 15_000
+
+# How the browser tells of any page whose status is an error.
+_REFUSED = "the server responded with a status of 4"
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +72,7 @@ def visit(chromium: Browser, operated: Operated) -> Iterator[Visit]:
         page.on("console", lambda said: _note(wrong, said.type, said.text))
         page.on("dialog", lambda shown: wrong.append(f"dialog: {shown.message}"))
         page.on("request", lambda request: _check(wrong, request.url, host))
+        page.on("response", lambda response: _look(wrong, response))
         page.goto(path)
         return page
 
@@ -79,8 +83,15 @@ def visit(chromium: Browser, operated: Operated) -> Iterator[Visit]:
 
 
 def _note(wrong: list[str], kind: str, text: str) -> None:
-    if kind in ("error", "warning"):
+    if kind in ("error", "warning") and _REFUSED not in text:
         wrong.append(f"{kind}: {text}")
+
+
+def _look(wrong: list[str], response: Response) -> None:
+    """Note an error, unless it is a page that says what somebody cannot have."""
+    least = 500 if response.request.resource_type == "document" else 400
+    if response.status >= least:
+        wrong.append(f"{response.status}: {response.url}")
 
 
 def _check(wrong: list[str], url: str, host: str) -> None:

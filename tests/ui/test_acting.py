@@ -1,5 +1,6 @@
 """An operator stops, retries and forks runs, and answers what they wait for, on the page alone."""
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,11 +13,17 @@ from kern.db.methods import Methods
 from kern.run.schedule import Schedule
 from kern.testing import Reply
 
+_numbers = count(1)
+
 
 @pytest.fixture
-def key(operated: Operated, request: pytest.FixtureRequest) -> str:
+def key(operated: Operated) -> str:
     """The key of a user of the test's own."""
-    return operated.key(request.node.name)
+    return operated.key(_user())
+
+
+def _user() -> str:
+    return f"user-{next(_numbers)}"
 
 
 def paused(operated: Operated, key: str, text: str, tool: str, arguments: dict[str, Any]) -> str:
@@ -190,10 +197,12 @@ def test_what_another_decides_is_seen_at_once(visit: Visit, operated: Operated, 
     expect(other.get_by_role("button", name="Approve refund")).to_have_count(0)
 
 
-def test_a_schedule_is_paused_and_resumed(visit: Visit, operated: Operated, key: str) -> None:
+def test_a_schedule_is_paused_and_resumed(visit: Visit, operated: Operated) -> None:
+    owner = _user()
+    key = operated.key(owner)
+
     async def create(db: Methods) -> None:
         schedules = (await db.store()).schedules
-        owner = "test_a_schedule_is_paused_and_resumed"
         now = await schedules.now()
         await schedules.create(
             Schedule.new("new-year", "researcher", "?", now=now, cron="0 7 1 1 *", user_id=owner)

@@ -31,8 +31,8 @@ CAUGHT_UP = timedelta(days=1)
 MINUTES = 10
 """How many minutes a sweep counts at most."""
 
-SAMPLED = 100_000
-"""How many runs are counted at most where it is sampled how many there are."""
+COUNTED, SAMPLED = 500_000, 100_000
+"""How many runs of a minute, and of those that have not ended, are counted at most."""
 
 POINTS = 400
 """How many steps can be asked for at once."""

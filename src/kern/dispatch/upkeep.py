@@ -95,7 +95,6 @@ class Upkeep:
                 await self._log_loss(run_id)
             for run_id in await self._store.expired_pauses(_EXPIRED):
                 self._subscriptions.notify(run_id)
-            await self._store.figures.count()
         uncommitted = self._definitions.uncommitted
         unseen = {run_id for run_id, _ in uncommitted}
         for run_id in self._definitions.pinned:
@@ -105,6 +104,8 @@ class Upkeep:
         if uncommitted:
             for run_id, transaction in await self._store.rolled_back(uncommitted):
                 self._definitions.unpin(run_id, transaction)
+        if swept is not None:
+            await self._store.figures.count()
 
     async def _log_loss(self, run_id: str) -> None:
         """Log that the executor of a run was lost, and what became of the run."""

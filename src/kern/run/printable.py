@@ -13,6 +13,11 @@ def visible(text: str) -> str:
     return _TURNING.sub(lambda found: f"[U+{ord(found[0]):04X}]", printable(text))
 
 
+def escaped(text: str) -> str:
+    """Return JSON text in which nothing is hidden from who edits it: it says the same."""
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def one_line(text: str, most: int) -> str:
     """Return the beginning of ``text`` in one line of at most ``most`` characters."""
     beginning = text[: 8 * most]  # The rest may be megabytes.
@@ -29,3 +34,6 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 # They turn the direction of writing, for the rest of the line, too.
 _TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+
+# In JSON text both can be in strings only, but for the end of a line.
+_HIDDEN = re.compile(rf"(?!\r)(?:{_UNPRINTABLE.pattern}|{_TURNING.pattern})")

@@ -67,6 +67,13 @@ def test_a_key_for_something_else_gets_nothing(browser: Stranger, keyed: SqliteD
         assert browser.post(filled(path), fields).status_code == 403, path
 
 
+def test_an_address_with_a_nul_is_refused(signed_in: Callable[..., Stranger]) -> None:
+    browser = signed_in("admin")
+    for path in GETS:
+        assert browser.http.get(f"{filled(path)}?q=%00").status_code == 400, path
+    assert browser.http.get("/ui/runs/%00").status_code == 400
+
+
 def test_no_form_is_taken_without_its_token(signed_in: Callable[..., Stranger]) -> None:
     browser = signed_in("admin")
     for path in POSTS:

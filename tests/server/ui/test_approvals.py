@@ -200,9 +200,11 @@ def part_of(lines: Any) -> str:
 
 def test_what_cannot_be_asked_for_is_told_on_a_page(as_: Any) -> None:
     browser = as_("han")
-    for query in ("status=lost", "unknown=1", "limit=0", "cursor=x"):
+    for query in ("status=lost", "unknown=1", "limit=0", "cursor=x", "run=%00", "agent=%00"):
         assert browser.open(f"/ui/approvals?{query}", status=400).tags["h1"] == 1
     browser.open("/ui/approvals/none", status=404)
+    for path in ("approvals/%00", "sessions/%00", "sessions?name=%00", "schedules?agent=%00"):
+        browser.open(f"/ui/{path}", status=400)
 
 
 def test_where_the_agents_have_several_databases_one_is_chosen(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from msgspec import structs
 from runs_api import ended, ok
+
+from kern.db.base import Store
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(1)> \u202e![](https://example.com/a.png)"
@@ -41,6 +44,24 @@ def test_a_session_is_a_conversation_with_a_state(as_: Any) -> None:
     page = browser.open("/ui/sessions/talk?limit=2")
     assert "Say 0" not in page.text
     assert "You said: Say 0" in browser.open(page.links["Earlier"]).text
+
+
+async def test_a_session_has_a_summary_and_says_where_it_comes_from(as_: Any, store: Store) -> None:
+    browser = as_("lea")
+    ended(browser.client, session_id="origin", metadata={"team": "red"})
+    forked = await store.sessions.fork("origin", "lea")
+    assert forked is not None
+    row = await store.sessions.get(forked)
+    assert row is not None
+    summary = '{"summary": "A <b>greeting</b>.", "topics": ["manners", "words"]}'
+    assert await store.sessions.put(structs.replace(row, summary=summary))
+    page = browser.open(f"/ui/sessions/{forked}")
+    assert "A <b>greeting</b>." in page.text
+    assert page.tags["b"] == 0
+    assert "manners, words" in page.text
+    assert '"team": "red"' in page.text
+    assert page.links["origin"] == "/ui/sessions/origin"
+    assert "You said: Hi" in page.text
 
 
 def test_what_has_failed_or_waits_is_part_of_it(as_: Any) -> None:

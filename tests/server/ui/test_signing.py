@@ -1,10 +1,13 @@
 """The page is for those whom the API knows, and keeps their key from everybody else."""
 
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import pytest
+from fastapi import FastAPI
 from served import served
 from strangers import PAGES, Stranger
 
@@ -118,6 +121,32 @@ def test_where_callers_are_not_known_nobody_has_to_sign_in() -> None:
         stranger = browser.open("/ui", Host="evil.example")
         assert stranger.status_code == 403
         assert "Overview</a>" not in stranger.text
+        browser.close()
+
+
+def test_the_page_works_below_another_application(keyed: SqliteDb) -> None:
+    agent = Agent("clerk", FunctionModel(lambda _: ""), db=keyed)
+    service = create_app([agent], auth="keys", worker=False)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.router.lifespan_context(service):
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+    app.mount("/kern", service)
+    with served(app) as url:
+        browser = Stranger(url)
+        asked = browser.open("/kern/ui/runs?status=ERROR")
+        assert asked.url.path == "/kern/ui/sign-in"
+        token = keyed.create_key("ada", scopes=["admin"])[1]
+        response = browser.send(asked.text, "/ui/sign-in", {"token": token})
+        assert str(response.url) == f"{url}/kern/ui/runs?status=ERROR"
+        assert "Path=/kern/ui;" in response.history[0].headers["set-cookie"]
+        for link in re.findall(r'(?:href|src|action|connect)="(/[^"]*)"', response.text):
+            assert link.startswith("/kern/ui"), link
+            if "/live" not in link and "sign-out" not in link:
+                assert browser.open(link).status_code == 200, link
         browser.close()
 
 

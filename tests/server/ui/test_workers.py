@@ -1,5 +1,6 @@
 """Operators see who executes runs, and why runs go on or do not."""
 
+from dataclasses import replace
 from typing import Any
 
 from kern.db.base import Store
@@ -18,7 +19,8 @@ async def test_workers_are_seen_with_their_slots_agents_and_heartbeat(
     as_: Any, store: Store
 ) -> None:
     await store.processes.beat(process("alive-1", "echo"))
-    await store.processes.beat(process("gone-1", "typed", heartbeat=1e-9))
+    gone = process("gone-1", "typed", heartbeat=1e-9)
+    await store.processes.beat(replace(gone, agents=("typed", "hidden")))
     page = as_(*OPERATOR).open("/ui/workers")
     assert page.text.index("alive-1") < page.text.index("gone-1")
     assert "process 7 on host-<b>" in page.text
@@ -31,6 +33,7 @@ async def test_workers_are_seen_with_their_slots_agents_and_heartbeat(
     limited = as_("ops", "read:all", "typed").open("/ui/workers").text
     assert "gone-1" in limited
     assert "alive-1" not in limited
+    assert "hidden" not in limited.partition("Processes")[2]
 
 
 async def test_runs_that_nobody_serves_are_seen_with_the_reason(as_: Any, store: Store) -> None:

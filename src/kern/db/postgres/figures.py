@@ -9,6 +9,7 @@ from typing_extensions import override
 from kern.db.figures import (
     BOUNDS,
     CAUGHT_UP,
+    COUNTED,
     GRACE,
     HOUR,
     MINUTE,
@@ -81,7 +82,11 @@ def _count(names: Names) -> str:
         f"(SELECT {column} FROM {runs} WHERE {column} >= {earliest} ORDER BY {column} LIMIT 1)"
         for column in ("created_at", "finished_at")
     )
-    within = "{0} >= minute.begins_at AND {0} < minute.begins_at + interval '1 minute'"
+    within = (
+        f"FROM {runs} WHERE {{0}} >= minute.begins_at "
+        "AND {0} < minute.begins_at + interval '1 minute' AND session_id IS NOT NULL "
+        f"LIMIT {COUNTED}"
+    )
     ended = ("COMPLETED", "ERROR", "CANCELLED")
     return f"""
 WITH minute AS MATERIALIZED (
@@ -90,15 +95,16 @@ WITH minute AS MATERIALIZED (
     WHERE counted_until <= {passed}
     RETURNING counted_until - interval '1 minute' AS begins_at, counted_until <= {passed} AS is_due
 ), submitted AS (
-    SELECT agent_id, count(*) AS submitted FROM minute JOIN {runs} AS runs
-        ON {within.format("runs.created_at")}
-    WHERE session_id IS NOT NULL GROUP BY agent_id
+    SELECT agent_id, count(*) AS submitted
+    FROM minute CROSS JOIN LATERAL (SELECT agent_id {within.format("created_at")}) AS runs
+    GROUP BY agent_id
 ), measured AS (
     SELECT agent_id, status, usage,
-        {_bucket("started_at - greatest(runs.created_at, run_at)")} AS wait,
+        {_bucket("started_at - greatest(created_at, run_at)")} AS wait,
         {_bucket("finished_at - started_at")} AS duration
-    FROM minute JOIN {runs} AS runs ON {within.format("finished_at")}
-    WHERE session_id IS NOT NULL
+    FROM minute CROSS JOIN LATERAL (
+        SELECT agent_id, status, usage, created_at, run_at, started_at, finished_at
+        {within.format("finished_at")}) AS runs
 ), ended AS (
     SELECT agent_id,
         {", ".join(f"count(*) FILTER (WHERE status = '{each}') AS {each}" for each in ended)},

@@ -12,6 +12,7 @@ from typing_extensions import override
 from kern.db.figures import (
     BOUNDS,
     CAUGHT_UP,
+    COUNTED,
     GRACE,
     HOUR,
     MINUTE,
@@ -96,10 +97,13 @@ class SqliteFigures(Figures):
 
     def _happened(self, transaction: Transaction, minute: int) -> dict[str, _Row]:
         found = defaultdict[str, _Row](_Row)
-        within = "{0} >= :minute AND {0} < :minute + 60 AND +session_id IS NOT NULL"
+        within = (
+            f"FROM {self._runs} WHERE {{0}} >= :minute AND {{0}} < :minute + {MINUTE} "
+            f"AND +session_id IS NOT NULL LIMIT {COUNTED}"
+        )
         for agent_id, submitted in self._fetch(
             transaction,
-            f"SELECT agent_id, count(*) FROM {self._runs} WHERE {within.format('created_at')} "
+            f"SELECT agent_id, count(*) FROM (SELECT agent_id {within.format('created_at')}) "
             "GROUP BY agent_id",
             minute=minute,
         ):
@@ -109,8 +113,8 @@ class SqliteFigures(Figures):
             f"""
 SELECT agent_id, status, started_at - max(created_at, coalesce(run_at, 0)) AS wait,
     finished_at - started_at AS duration,
-    CASE WHEN json_valid(usage) THEN usage ELSE '{{}}' END AS usage
-FROM {self._runs} WHERE {within.format("finished_at")}""",
+    CASE WHEN json_valid(usage) AND json_type(usage) = 'object' THEN usage ELSE '{{}}' END AS usage
+{within.format("finished_at")}""",
             minute=minute,
         ):
             agent = found[row["agent_id"]]

@@ -3,6 +3,7 @@
 from fastapi import Response
 
 from kern.run.base import RunStatus
+from kern.run.requirement import RunRequirement
 from kern.server.caller import Scope
 from kern.server.problems import RequestError
 from kern.server.runs import actions
@@ -68,17 +69,21 @@ async def regenerate_run(run_id: str, actor: Acting) -> Response:
 async def answer_run(run_id: str, actor: Acting) -> Response:
     """Answer one of the things that a run waits for; with an approval, that is decided."""
     wanted = actor.text("requirement")
-    _, record = await actor.reach.run(run_id, actor.reach.reads)
+    agent, record = await actor.reach.run(run_id, actor.reach.reads)
     is_paused = record.status is RunStatus.paused
     waiting = {each.id: each for each in output_of(record).requirements} if is_paused else {}
     requirement = waiting.get(wanted)
     if requirement is None:
-        raise RequestError(
-            409,
-            "Somebody has answered this before, or the run does not wait for it any more: it is "
-            f"{record.status.value}. What it waits for now is shown below.",
-            code="wrong_status",
+        # It decides nothing, and is refused with who was first.
+        late = RunRequirement(wanted, "confirmation")
+        await agent.acontinue_run(
+            record.run_id,
+            stream=False,
+            requirements=[late],
+            background=True,
+            user_id=actor.reach.reads,
         )
+        raise RequestError(409, "The run does not wait for this.", code="wrong_status")
     answer = answer_in(actor, requirement)
     if requirement.approval_id is not None:
         status = "rejected" if answer.confirmed is False else "approved"

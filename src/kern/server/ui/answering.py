@@ -6,6 +6,7 @@ from typing import NamedTuple
 from kern.errors import InvalidInputError
 from kern.run.asked import UserFeedbackQuestion, UserInputField
 from kern.run.codec import decode_object, parse, shown
+from kern.run.printable import escaped, visible
 from kern.run.requirement import RunRequirement
 from kern.server.runs.given import Answer, Values
 from kern.server.ui.forms import Actor
@@ -28,8 +29,8 @@ class Asked(NamedTuple):
 
     Attributes:
         requirement: the requirement.
-        arguments: those of its call, as JSON text.
-        readable: the same on several lines.
+        arguments: those of its call, as JSON text, to edit.
+        readable: the same on several lines, to read.
         fields: the arguments that a person gives.
     """
 
@@ -43,7 +44,7 @@ class Asked(NamedTuple):
         """Return what is shown of a requirement."""
         fields = tuple(Field(each, _text(each)) for each in requirement.user_input_schema or ())
         arguments = requirement.tool_execution.arguments
-        return cls(requirement, arguments, _readable(arguments), fields)
+        return cls(requirement, escaped(arguments), _readable(arguments), fields)
 
 
 def answer_in(actor: Actor, requirement: RunRequirement) -> Answer:
@@ -67,7 +68,7 @@ def answer_in(actor: Actor, requirement: RunRequirement) -> Answer:
         case "approve" if requirement.kind == "user_feedback":
             return Answer(id=id, values=_choices(actor, requirement.user_feedback_schema or []))
         case "approve":
-            text, asked = actor.text("arguments"), requirement.tool_execution.arguments
+            text, asked = actor.text("arguments"), Asked.of(requirement).arguments
             is_other = text.strip() not in ("", _as_sent(asked).strip())
             return Answer(id=id, confirmed=True, arguments=_object(text) if is_other else None)
     raise InvalidInputError("Nothing was decided. Choose one of the buttons below the question.")
@@ -93,7 +94,9 @@ def _readable(arguments: str) -> str:
 
 
 def _text(field: UserInputField) -> str:
-    return "" if field.value is None else shown(field.value)
+    """Return a value as it stands in the form, where nothing is hidden from who edits it."""
+    text = shown(field.value)
+    return visible(text) if isinstance(field.value, str) else escaped(text)
 
 
 def _values(actor: Actor, fields: tuple[Field, ...]) -> Values:

@@ -41,7 +41,6 @@ _PAUSED = 100
 # How many characters of its arguments a call may have that is decided from the list, unopened.
 _AT_A_GLANCE = 500
 
-
 # What kern itself says in the context of an approval.
 _SHOWN_ELSEWHERE = ("tool_names", "source_name")
 

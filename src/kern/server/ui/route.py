@@ -40,7 +40,7 @@ class _Route(APIRoute):
         async def handling(request: Request) -> Response:
             try:
                 response = await handle(request)
-            except Exception as error:  # Whoever looks is told on a page, too.
+            except Exception as error:  # Who looks is told on a page, too.
                 response = _refused(request, refusal_of(request, error))
             for name, value in _HEADERS.items():
                 response.headers[name] = value

@@ -12,6 +12,7 @@ from kern.operations.listed import error_of, output_of
 from kern.operations.looking import Look, look_at
 from kern.operations.wording import first_words
 from kern.run.base import RunStatus
+from kern.run.codec import check_id
 from kern.run.duration import parse_duration
 from kern.run.record import RunRecord
 from kern.server.problems import RequestError
@@ -98,6 +99,7 @@ class Chosen(NamedTuple):
 
         Raises:
             RequestError: there is no such status (400).
+            InvalidInputError: a text cannot be an id.
         """
         given = request.query_params
         known = {each.value: each for each in RunStatus}
@@ -105,13 +107,14 @@ class Chosen(NamedTuple):
         for name in statuses:
             if name not in known:
                 raise RequestError(400, f"There is no status {name!r:.50}.", code="invalid_request")
-        names = ("session", "user", "since", "before")
-        return cls(
-            given.get("q", "").strip(),
-            given.get("agent", ""),
-            tuple(known[name] for name in dict.fromkeys(statuses)),
-            *(given.get(name, "").strip() for name in names),
-        )
+        texts = {
+            name: given.get(name, "").strip()
+            for name in ("q", "agent", "session", "user", "since", "before")
+        }
+        for name, text in texts.items():
+            if text:
+                check_id(name, text)
+        return cls(status=tuple(known[name] for name in dict.fromkeys(statuses)), **texts)
 
     def url(self, viewer: Viewer, before: str = "") -> str:
         """Return the address of another page of the same list."""

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from functools import lru_cache
 
 from fastapi import Request, Response
 
 from kern.errors import InvalidInputError, ScheduleNotFoundError
+from kern.run.codec import check_id
+from kern.run.cron import Cron
 from kern.run.schedule import Schedule
 from kern.server.caller import Scope
 from kern.server.runs.actions import check_may
@@ -23,7 +25,7 @@ router = pages_router()
 _PART = "parts/schedules.html"
 
 # How many schedules are shown, and how many of the next moments of each.
-_MOST, _NEXT = 500, 3
+_MOST, _NEXT = 200, 3
 
 # Seconds between two looks.
 _PACE = 2.0
@@ -78,11 +80,14 @@ async def resume(name: str, actor: Acting) -> Response:
     """Have a paused schedule go on; what it missed meanwhile is skipped."""
     place, found = await _steered(actor, name)
     resumed = await place.store.schedules.resume(found.name, found.agent_id, actor.reach.steers)
-    return done(actor, f"{found.name} goes on. It runs next at {_next(resumed)[0]:%Y-%m-%d %H:%M}.")
+    return done(
+        actor, f"{found.name} goes on. It runs next at {_next_of(resumed)[0]:%Y-%m-%d %H:%M}."
+    )
 
 
 def _agent(viewer: Viewer) -> str | None:
-    return viewer.request.query_params.get("agent") or None
+    agent = viewer.request.query_params.get("agent")
+    return check_id("agent", agent) if agent else None
 
 
 async def _listed(viewer: Viewer) -> list[Listed]:
@@ -95,7 +100,7 @@ async def _listed(viewer: Viewer) -> list[Listed]:
         if viewer.caller.sees(each.agent_id)
     ]
     return [
-        Listed(each, () if each.paused else _next(each), _last_run_id(each))
+        Listed(each, () if each.paused else _next_of(each), _last_run_id(each))
         for each in sorted(found, key=lambda each: each.name)
     ]
 
@@ -108,6 +113,7 @@ async def _steered(actor: Viewer, name: str) -> tuple[Place, Schedule]:
         ScheduleNotFoundError: there is none of this name that it may.
     """
     check_may(actor.caller, Scope.runs)
+    check_id("name", name)
     for place in await actor.reach.places():
         found = await place.store.schedules.get_for(name, actor.reach.steers)
         if found is not None and actor.caller.sees(found.agent_id):
@@ -115,17 +121,22 @@ async def _steered(actor: Viewer, name: str) -> tuple[Place, Schedule]:
     raise ScheduleNotFoundError(f"There is no schedule {name!r:.100}.")
 
 
-def _next(schedule: Schedule) -> list[datetime]:
-    """Return the moments of a schedule's next runs, in its own time zone where that is known."""
-    moments = [schedule.next_at]
+def _next_of(schedule: Schedule) -> Sequence[datetime]:
+    return _next(schedule.cron, schedule.timezone, schedule.next_at)
+
+
+@lru_cache(2 * _MOST)
+def _next(cron: str, timezone: str, next_at: datetime) -> Sequence[datetime]:
+    """Return the next moment and those after it, in the time zone where that is known here."""
     try:
-        while len(moments) < _NEXT:
-            moments.append(schedule.after(moments[-1]))
-        zone = ZoneInfo(schedule.timezone)
-    except (InvalidInputError, ZoneInfoNotFoundError):  # This machine has another database of them.
-        return moments
-    return [each.astimezone(zone) for each in moments]
+        ticks = Cron(cron, timezone)
+    except InvalidInputError:  # Another machine's database of time zones has it.
+        return (next_at,)
+    moments = [next_at]
+    while len(moments) < _NEXT:
+        moments.append(ticks.after(moments[-1]))
+    return tuple(each.astimezone(ticks.zone) for each in moments)
 
 
 def _last_run_id(schedule: Schedule) -> str | None:
-    return None if schedule.last_at is None else schedule.run(schedule.last_at).run_id
+    return None if schedule.last_at is None else schedule.run_id(schedule.last_at)

@@ -21,7 +21,7 @@ _MOST = 3800
 
 @router.get("/sign-in")
 async def sign_in_page(request: Request, next: Annotated[str, Query()] = "") -> Response:
-    """Ask for a key; whoever is known already goes on."""
+    """Ask for a key; who is known already goes on."""
     try:
         await viewer_of(request)
     except RequestError as error:

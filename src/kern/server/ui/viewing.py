@@ -101,8 +101,10 @@ async def viewer_of(request: Request) -> Viewer:
 
     Raises:
         RequestError: nobody knows who that is (401), that one may see nothing of this (403), or
-            has asked too often (429).
+            has asked too often (429); or the address holds what no id or text has (400).
     """
+    if any("\0" in each for each in (request.url.path, *request.query_params.values())):
+        raise RequestError(400, "There is a NUL in the address.", code="invalid_request")
     caller = await service_of(request).caller(_shown(request))
     if not any(map(caller.may, _LOOKING)):
         raise RequestError(

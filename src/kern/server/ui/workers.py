@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import Request, Response
 
@@ -77,7 +77,12 @@ async def _fleet(viewer: Viewer) -> Fleet:
     def is_shown(agent_id: str) -> bool:
         return viewer.caller.sees(agent_id) and agent in (None, agent_id)
 
-    processes = [each for fleet, _ in found for each in fleet if any(map(is_shown, each.agents))]
+    processes = [
+        replace(each, agents=tuple(filter(viewer.caller.sees, each.agents)))
+        for fleet, _ in found
+        for each in fleet
+        if any(map(is_shown, each.agents))
+    ]
     waiting = [each for _, runs in found for each in runs if is_shown(each.first.agent_id)]
     return Fleet(
         agent,

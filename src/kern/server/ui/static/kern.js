@@ -29,7 +29,8 @@
   }
 
   function tellAll() {
-    document.querySelectorAll("main time[datetime]").forEach(tell);
+    // Not where each change would be read aloud.
+    document.querySelectorAll("main time[datetime]:not([aria-live] *)").forEach(tell);
   }
 
   const stream = document.getElementById("stream");
@@ -39,7 +40,7 @@
     if (!stream || word === text) return;
     word = text;
     if (text) {
-      stream.dataset.state = text.split(" ")[0].toLowerCase();
+      stream.dataset.state = text.match(/^\w+/)[0].toLowerCase();
       stream.textContent = text;
     }
   }
