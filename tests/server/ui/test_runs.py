@@ -47,7 +47,14 @@ def test_a_list_has_only_what_is_asked_for(as_: BrowserAs) -> None:
     ):
         assert shown(browser, query) == wanted, query
     assert "No runs fit." in browser.open("/ui/runs?status=ERROR").text
-    for query in ("?status=broken", "?since=soon", "?agent=unknown", "?user=ina", "?before=nope", "?q=%00"):
+    for query in (
+        "?status=broken",
+        "?since=soon",
+        "?agent=unknown",
+        "?user=ina",
+        "?before=nope",
+        "?q=%00",
+    ):
         status = browser.client.get(f"/ui/runs{query}").status_code
         assert status in (400, 403, 404), query
 
