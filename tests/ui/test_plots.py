@@ -5,7 +5,7 @@ from operated import Operated
 from operated_company import Company
 from playwright.sync_api import Page
 from stores import execute
-from visiting import Visit
+from visiting import Visit, check
 
 from kern.db.methods import Methods
 
@@ -55,6 +55,8 @@ def test_every_plot_is_drawn(visit: Visit, busy: Company, scheme: str) -> None:
         box = page.locator(f'.plot[data-of="{name}-figures"]').bounding_box()
         assert box is not None
         assert box["height"] > 150
+    page.locator("#cost-figures summary").click()
+    check(page, "/ui")
 
 
 def test_a_plot_is_as_wide_as_its_card_on_a_phone(visit: Visit, busy: Company) -> None:
