@@ -27,8 +27,9 @@ def busy(operated: Operated, company: Company) -> Company:
         counts = "array_fill(2::bigint, ARRAY[20])"
         await execute(
             store,
-            "INSERT INTO {figures} SELECT 60, date_trunc('minute', now()) - n * interval '1 minute',"
-            "agent, 1, 1 + n % 7, n % 5, n % 3, 9 + n % 4, 8, 1, 0, 9000, 800, 0.25, "
+            "INSERT INTO {figures} SELECT 60, date_trunc('minute', now()) "
+            "- n * interval '1 minute', agent, 1, 1 + n % 7, n % 5, n % 3, 9 + n % 4, 8, 1, 0, "
+            "9000, 800, 0.25, "
             f"{counts}, {counts} FROM generate_series(1, 120) AS n, unnest(ARRAY['', 'researcher'])"
             " AS agent ON CONFLICT DO NOTHING",
         )
