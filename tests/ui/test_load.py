@@ -70,7 +70,7 @@ def test_the_page_stays_quick_while_a_thousand_runs_go_on(
 
     async def submit(db: Methods) -> list[str]:
         model = OpenAIResponses("gpt-5.4-mini", api_key="sk-test")
-        agent = Agent("Researcher", model, db=db)  # type: ignore[arg-type] # a database is one
+        agent = Agent("Researcher", model, db=db)
         runs = await asyncio.gather(
             *(
                 agent.arun(f"Go on, {number}.", background=True, user_id="crowd")

@@ -1,5 +1,7 @@
 """Runs as lists show them, as JSON values."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from kern.errors import JournalError
@@ -7,6 +9,8 @@ from kern.operations.looking import Look
 from kern.operations.wording import first_words
 from kern.run.agent import RunOutput
 from kern.run.codec import decode_object
+from kern.run.input import RunInput
+from kern.run.message import Message
 from kern.run.record import RunRecord
 
 
@@ -28,6 +32,19 @@ def error_of(record: RunRecord) -> str | None:
     except ValueError:
         return record.error
     return None if error is None else str(error)
+
+
+def given_to(record: RunRecord) -> Sequence[Message]:
+    """Return the input of a run that was read with it; nothing where that is damaged."""
+    try:
+        return RunInput.from_json(record.input or "").messages
+    except ValueError:
+        return ()
+
+
+def given_text(record: RunRecord) -> str:
+    """Return the text of the input of a run that was read with it."""
+    return "\n\n".join(each.text for each in given_to(record))
 
 
 def as_json(record: RunRecord, look: Look) -> dict[str, object]:

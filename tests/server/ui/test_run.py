@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 import httpx
 import pytest
+from api import until
 from pages import Browser, Page
 from runs_api import Api, ByName, agents_on, ended, ok, streamed, submitted
 from served import served
@@ -19,6 +20,7 @@ from kern.models.base import ModelRequest
 from kern.server import create_app
 from kern.server.limits import Limits
 from kern.testing import FunctionModel, Reply
+from kern.tools import tool
 
 HOSTILE = "<script>alert(1)</script> \u202egpj.exe \x1b[31m![x](https://example.com/x.png)"
 
@@ -38,6 +40,18 @@ def _asks_helper(request: ModelRequest) -> Reply | str:
     )
 
 
+@tool
+def look(number: int) -> str:
+    """Look."""
+    return f"seen {number}"
+
+
+def _asks_often(request: ModelRequest) -> Reply | str:
+    if request.messages[-1].role == "tool":
+        return "Done."
+    return Reply.tool_calls(*(("look", {"number": each}) for each in range(60)))
+
+
 def _story() -> Reply:
     return Reply.text(*(f"Once {number}. " for number in range(20))).slow(pause=0.1)
 
@@ -51,6 +65,7 @@ def api(postgres: EmbeddedPostgres) -> Iterator[Api]:
     more = [
         Agent("boss", FunctionModel(_asks_helper), db=db, tools=[helper.as_tool(name="helper")]),
         Agent("hostile", FunctionModel(lambda _: HOSTILE), db=db),
+        Agent("busy", FunctionModel(_asks_often), db=db, tools=[look]),
         Agent("narrator", FunctionModel(lambda _: _story()), db=db),
         Agent("wordy", FunctionModel(lambda _: LONG), db=db),
     ]
@@ -101,6 +116,8 @@ def test_what_models_and_users_write_is_text_and_nothing_else(as_: BrowserAs) ->
     assert plain.headers["content-type"] == "text/plain; charset=utf-8"
     assert plain.headers["x-content-type-options"] == "nosniff"
     assert plain.text.startswith("<script>")
+    assert "[U+202E]" in plain.text
+    assert "\x1b" not in plain.text
 
 
 def test_a_long_text_is_cut_and_its_whole_is_a_link_away(as_: BrowserAs) -> None:
@@ -115,6 +132,18 @@ def test_a_long_text_is_cut_and_its_whole_is_a_link_away(as_: BrowserAs) -> None
     for path in ("text/nothing", "text/message-99", "rows/99", "rows/1?call=0", "text/error"):
         status = browser.client.get(f"/ui/runs/{run_id}/{path}").status_code
         assert status == (200 if path == "text/error" else 404), path
+
+
+def test_of_a_long_timeline_a_page_shows_a_part(as_: BrowserAs) -> None:
+    browser = as_("ada")
+    page = run_page(browser, ended(browser.client, "busy")["run_id"])
+    # An attempt, a model call, 60 tool calls, and one more model call.
+    assert [each for each in page.ids if each.startswith("span-")][::49] == ["span-13", "span-62"]
+    before = browser.open(page.links["Earlier (13)"])
+    assert [each for each in before.ids if each.startswith("span-")][::12] == ["span-0", "span-12"]
+    assert "Earlier" not in before.html
+    assert before.links["Newest"] == page.links["Earlier (13)"].partition("?")[0]
+    assert browser.client.get(f"{before.links['Newest']}?until=x").status_code == 400
 
 
 def test_a_run_of_another_user_is_not_found_without_the_scope(as_: BrowserAs) -> None:
@@ -139,8 +168,10 @@ def test_a_run_is_cancelled_once_and_who_comes_later_is_told(as_: BrowserAs, api
     browser = as_("ada")
     api.gates["to be cancelled"] = Future()
     run_id = submitted(browser.client, "held", "to be cancelled")
+    until(lambda: ok(browser.client.get(f"/v1/runs/{run_id}"))["status"] == "RUNNING")
     page = run_page(browser, run_id)
-    assert "Step under waymodel call" in page.text or "may claim it" in page.text
+    assert "Step under waymodel call" in page.text
+    assert "Model call under way, began" in page.text
     after = browser.press(page, "Cancel the run")
     assert "The run is cancelled." in after.text
     assert "CANCELLED" in after.text
@@ -266,7 +297,7 @@ def test_the_runs_that_calls_are_are_shown_as_a_tree_and_found_from_there(as_: B
     browser = as_("ada")
     run_id = ended(browser.client, "boss", "Help")["run_id"]
     page = run_page(browser, run_id)
-    assert "Runs that its tool calls are" in page.text
+    assert "Child runs" in page.text
     child = page.links["Its run"]
     page = browser.open(child)
     assert "helper" in page.text

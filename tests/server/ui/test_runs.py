@@ -67,7 +67,7 @@ def test_a_list_has_pages_that_cost_the_same(as_: BrowserAs) -> None:
     following = page.links["Older"]
     assert "status=PENDING" in following
     page = browser.open(following)
-    assert [each for each in page.links if each in ids] == ids[50:]
+    assert shown(browser, following.removeprefix("/ui/runs")) == ids[50:]
     assert page.links["Newest"] == "/ui/runs?status=PENDING"
     assert "Older" not in page.links
 

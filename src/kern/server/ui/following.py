@@ -41,8 +41,7 @@ async def changes_of(agent: AnyAgent, store: Store, run_id: str) -> AsyncIterato
             await asyncio.sleep(_TOGETHER)
     finally:
         reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reading
+        await asyncio.gather(reading, return_exceptions=True)  # Nobody looks any more.
 
 
 class _Following:

@@ -8,13 +8,12 @@ from fastapi import Request, Response
 
 from kern.db.base import Store
 from kern.errors import RunNotFoundError
-from kern.operations.listed import error_of, output_of
+from kern.operations.listed import error_of, given_text, output_of
 from kern.operations.looking import Look, look_at
 from kern.operations.nesting import Nested, nested_runs
 from kern.operations.spans import Span, Spans
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.input import RunInput
 from kern.run.record import RunRecord
 from kern.server.problems import RequestError
 from kern.server.runs.shown import without_reserved
@@ -210,15 +209,6 @@ def number_of(name: str, given: str) -> int | None:
     if not (given.isascii() and given.isdecimal() and len(given) < 10):
         raise RequestError(400, f"{name} must be a number.", code="invalid_request", param=name)
     return int(given)
-
-
-def given_text(record: RunRecord) -> str:
-    """Return what a run was given, as text; nothing where that is damaged."""
-    try:
-        messages = RunInput.from_json(record.input or "").messages
-    except ValueError:
-        return ""
-    return "\n\n".join(each.text for each in messages)
 
 
 @router.get("/runs/{run_id}")

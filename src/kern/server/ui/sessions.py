@@ -1,7 +1,6 @@
 """The pages of sessions: conversations, with their runs, state and summary."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,10 +9,9 @@ from fastapi import Request, Response
 from kern.db.listing import RunFilter
 from kern.db.sessions import SessionRow
 from kern.db.stored import session_of_row
-from kern.operations.listed import error_of, output_of
+from kern.operations.listed import error_of, given_to, output_of
 from kern.operations.wording import words_in
 from kern.run.base import RunStatus
-from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.state import values_of
@@ -202,9 +200,7 @@ def _told_of(record: RunRecord) -> Told:
         if each.role != "system" and not each.from_history
     ]
     if not said:
-        with suppress(ValueError):  # It is damaged; its own page tells that.
-            given = RunInput.from_json(record.input or "").messages
-            said = [Said(each, _others(each), "input") for each in given]
+        said = [Said(each, _others(each), "input") for each in given_to(record)]
     return Told(record, output.status, said, error_of(record) if record.error else None)
 
 

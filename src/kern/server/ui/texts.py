@@ -4,7 +4,7 @@ from fastapi import Request, Response
 
 from kern.db.base import Store
 from kern.errors import JournalError
-from kern.operations.listed import error_of, output_of
+from kern.operations.listed import error_of, given_text, output_of
 from kern.run.content import Blob, Content, FilePart, text_of
 from kern.run.entry import read_row
 from kern.run.printable import visible
@@ -13,7 +13,7 @@ from kern.run.steps import CallBroken, ModelAnswered, SecondaryAnswered, StepEnd
 from kern.server.problems import RequestError
 from kern.server.ui.rendering import page
 from kern.server.ui.route import pages_router
-from kern.server.ui.run import Watched, given_text, number_in
+from kern.server.ui.run import Watched, number_in
 from kern.server.ui.viewing import Viewer, Viewing
 
 router = pages_router()
