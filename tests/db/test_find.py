@@ -258,6 +258,8 @@ async def test_a_text_is_found_in_ids_and_in_what_inputs_say(store: Store) -> No
         "messages": [],
         "role": [],
         HOSTILE: [],
+        "\0": [],
+        "\ud800": [],
     }.items():
         assert await found(store, RunFilter(text=text)) == expected, text
     one = RunFilter(text="research", statuses=(RunStatus.pending, RunStatus.paused))
