@@ -14,10 +14,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from random import Random
 
 import asyncpg
+from PIL import Image
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +32,8 @@ from visiting import MODES, PHONE  # noqa: E402
 
 from kern.local.postgres import EmbeddedPostgres  # noqa: E402
 
-# Of these there are pictures in the dark and on a phone, too.
+# Of these there are pictures; of some of them in the dark and on a phone, too.
+_SHOWN = ("runs", "live", "nested", "questions", "session", "schedules", "workers")
 _EACH_MODE = ("overview", "run", "approvals")
 
 _TABLE = "company"
@@ -75,7 +78,8 @@ def _take(browser: Browser, url: str, company: Company, directory: Path, wants_a
         options = dict(MODES[mode])
         options |= PHONE if options.pop("phone", False) else _DESKTOP
         for name, path in _pages(company).items():
-            if not (wants_all or mode == "light" or name in _EACH_MODE):
+            is_shown = name in _EACH_MODE or (name in _SHOWN and mode == "light")
+            if not (wants_all or is_shown):
                 continue
             context = browser.new_context(base_url=url, **options)
             if name != "sign-in":
@@ -85,7 +89,8 @@ def _take(browser: Browser, url: str, company: Company, directory: Path, wants_a
             page.goto(path)
             if page.locator("#stream").count():
                 page.locator("#stream:is([data-state=live], [data-state=complete])").wait_for()
-            page.screenshot(path=directory / f"{name}-{mode}.png", full_page=wants_all)
+            picture = Image.open(BytesIO(page.screenshot(full_page=wants_all))).convert("RGB")
+            picture.quantize(96).save(directory / f"{name}-{mode}.png", optimize=True)
             context.close()
 
 

@@ -111,16 +111,16 @@ def test_a_user_finds_nothing_of_anothers(api: Api) -> None:
 async def test_an_id_may_be_any_text(api: Api, postgres: EmbeddedPostgres, session_id: str) -> None:
     db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table="pages")
     agent = Agent("echo", FunctionModel(lambda _: "Hi."), db=db)
-    run = await agent.arun("Hi", session_id=session_id, user_id="ada")
+    run = await agent.arun("Hi", session_id=session_id, user_id="ida")
     await db.aclose()
-    ada = api.as_("ada")
-    page = Page(ada.get(f"/ui/runs/{run.run_id}"))
+    ida = api.as_("ida")
+    page = Page(ida.get(f"/ui/runs/{run.run_id}"))
     [link] = {each for each in page.links.values() if "/ui/sessions/" in each}
-    shown = Page(ada.get(link))
+    shown = Page(ida.get(link))
     assert (shown.status, session_id in shown.text) == (200, True), link
     stream = re.search(r'hx-sse:connect="([^"]+)"', shown.html)
     assert stream is not None
-    with ada.stream("GET", stream[1]) as live:
+    with ida.stream("GET", stream[1]) as live:
         assert live.status_code == 200
         assert live.headers["content-type"].startswith("text/event-stream")
 
