@@ -74,7 +74,8 @@ def read(_app: Sphinx, name: str, source: list[str]) -> None:
             return text
         return f"[{text}]({relpath(PLACES.get(to, to), here.parent)}{anchor or ''})"
 
-    source[0] = LINK.sub(lead, source[0])
+    # The labels of diagrams, which are text here.
+    source[0] = re.sub(r'(\["[^"\n]*)<br>', r"\1: ", LINK.sub(lead, source[0]))
     if name == "reference/commands":
         told = subprocess.check_output([sys.executable, *COMMANDS], text=True)
         source[0] += re.sub("^#", "##", told, flags=re.MULTILINE)

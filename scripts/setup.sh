@@ -8,7 +8,9 @@ name=${1:?"usage: scripts/setup.sh NAME [PYTHON]"}
 asked=${2:-}
 pythons=${asked:-python3.14 python3.13 python3.12 python3.11 python3}
 lock=requirements.lock
-[ "$name" != demo ] || lock=requirements-demo.lock
+compile=--compile
+# Of what the demonstration installs, little is imported.
+[ "$name" != demo ] || { lock=requirements-demo.lock && compile=--no-compile; }
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 venv=.venvs/$name
@@ -90,7 +92,7 @@ make_with_pip() {
       "or install uv (https://docs.astral.sh/uv/) and run this again"
   fi
   [ -x "$venv/bin/pip" ] || step "Making $venv ($python)" "$python" -m venv --clear "$venv"
-  local install="$venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps"
+  local install="$venv/bin/python -m pip install --quiet --disable-pip-version-check $compile --no-deps"
   step "Installing $packages packages" $install -r $lock
   step "Installing kern" $install --no-build-isolation -e .
 }

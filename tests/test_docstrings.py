@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import kern
+import kern.errors
 
 ROOT = Path(kern.__file__).parent
 MODULES = sorted(
@@ -40,6 +40,7 @@ def public() -> dict[str, type]:
     for module in {module for module, _ in names}:
         exported = getattr(importlib.import_module(module), "__all__", ())
         names |= {(module, name) for name in exported}
+    names |= {("kern.errors", name) for name in vars(kern.errors) if name.endswith("Error")}
     found = (getattr(importlib.import_module(module), name) for module, name in names)
     return {
         f"{each.__module__}.{each.__qualname__}": each

@@ -108,11 +108,32 @@ class MissingLibraryError(ConfigurationError, ImportError):
 
 
 class SyncInLoopError(KernError):
-    """A synchronous method was called where it would block runs; nothing was done."""
+    """A synchronous method was called where it would block runs; nothing was done.
+
+    Example:
+        >>> import asyncio
+        >>> from kern import Agent, InMemoryDb
+        >>> from kern.testing import ScriptedModel
+        >>> agent = Agent("Poet", ScriptedModel(["Roses.", "Violets."]), db=InMemoryDb())
+        >>> async def ask():
+        ...     await agent.arun("A word, please.", background=True)  # this loop executes it
+        ...     try:
+        ...         agent.run("Another one.")
+        ...     except SyncInLoopError:
+        ...         return (await agent.arun("Another one.")).content
+        >>> asyncio.run(ask()) in ("Roses.", "Violets.")
+        True
+    """
 
 
 class ThreadLimitError(KernError):
-    """A synchronous function was not called, for no thread became free and no more are allowed."""
+    """A synchronous function was not called, for no thread became free and no more are allowed.
+
+    Example:
+        >>> error = ThreadLimitError("All threads are at work. Raise KERN_MAX_THREADS.")
+        >>> "KERN_MAX_THREADS" in error.message
+        True
+    """
 
 
 class InvalidInputError(KernError, ValueError):
@@ -146,7 +167,12 @@ class RunConflictError(KernError):
 
 
 class DatabaseError(KernError):
-    """The database refused or lost an operation."""
+    """The database refused or lost an operation.
+
+    Example:
+        >>> issubclass(DatabaseUnavailableError, DatabaseError)
+        True
+    """
 
 
 class DatabaseUnavailableError(DatabaseError):
@@ -175,11 +201,27 @@ class OutcomeUnknownError(DatabaseUnavailableError):
     """The database was asked for something and did not answer; it may have done it or not.
 
     Everything that kern asks of a database can be asked again with the same ids.
+
+    Example:
+        >>> def submitted(agent, order):
+        ...     while True:
+        ...         try:  # the same id is the same run, however often it is submitted
+        ...             return agent.run(order.text, run_id=order.id, background=True)
+        ...         except OutcomeUnknownError:
+        ...             continue
     """
 
 
 class SchemaVersionError(DatabaseError):
-    """The tables in the database are newer than this version of kern."""
+    """The tables in the database are newer than this version of kern.
+
+    Example:
+        >>> try:
+        ...     raise SchemaVersionError("The tables have version 9, and this kern knows 7.")
+        ... except DatabaseError as error:
+        ...     print(error)
+        The tables have version 9, and this kern knows 7.
+    """
 
 
 class ModelError(KernError):
@@ -262,6 +304,10 @@ class OutputLimitError(ModelError):
     """The answer was cut off: it had as many tokens as it may have. What there was is the content.
 
     See ``max_output_tokens``, by whichever name the model takes it.
+
+    Example:
+        >>> OutputLimitError("The answer was cut off.", content="Roses are").content
+        'Roses are'
     """
 
     _kind = "output_limit"
@@ -284,7 +330,12 @@ class ModelAuthenticationError(ModelError):
 
 
 class MissingKeyError(ModelAuthenticationError, ConfigurationError):
-    """There is no key for the model's service in this process."""
+    """There is no key for the model's service in this process.
+
+    Example:
+        >>> issubclass(MissingKeyError, ModelAuthenticationError)
+        True
+    """
 
 
 _CLASSES: dict[object, type[ModelError]] = {
@@ -299,11 +350,27 @@ _CLASSES: dict[object, type[ModelError]] = {
 
 
 class RunTimeoutError(KernError):
-    """A run took longer than its time limit."""
+    """A run took longer than its time limit.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> agent = Agent("Poet", ScriptedModel([Reply.hang()]), timeout=0.01)
+        >>> try:
+        ...     agent.run("A line, please.")
+        ... except RunTimeoutError as error:
+        ...     print(error.run_output.status)
+        ERROR
+    """
 
 
 class ServerShutdownError(KernError):
-    """A run in the foreground had not ended when its server did, and the time for that was up."""
+    """A run in the foreground had not ended when its server did, and the time for that was up.
+
+    Example:
+        >>> ServerShutdownError("The server ends.").run_output is None
+        True
+    """
 
 
 class RunCancelledError(KernError):
@@ -492,11 +559,31 @@ class OutputCheckError(CheckError):
 
 
 class SessionBusyError(KernError):
-    """A run was refused because its session has another one; nothing was stored."""
+    """A run was refused because its session has another one; nothing was stored.
+
+    Example:
+        >>> from kern import Agent, InMemoryDb
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> agent = Agent("Poet", ScriptedModel([Reply.hang()]), db=InMemoryDb())
+        >>> first = agent.run("An epic, please.", session_id="ada", background=True)
+        >>> try:
+        ...     agent.run("And?", session_id="ada", background=True, session_policy="reject")
+        ... except SessionBusyError:
+        ...     print(agent.cancel_run(first.run_id))
+        True
+    """
 
 
 class QueueFullError(KernError):
-    """A run was refused because too many of its agent wait already; nothing was stored."""
+    """A run was refused because too many of its agent wait already; nothing was stored.
+
+    Example:
+        >>> def submitted(agent, task):  # an Agent(..., max_queued_runs=100)
+        ...     try:
+        ...         return agent.run(task, background=True)
+        ...     except QueueFullError:
+        ...         return None  # tell the user to come back
+    """
 
 
 class RunNotFoundError(KernError):
@@ -511,15 +598,42 @@ class RunNotFoundError(KernError):
 
 
 class SessionNotFoundError(KernError):
-    """There is no session with this id, or it is another user's."""
+    """There is no session with this id, or it is another user's.
+
+    Example:
+        >>> from kern import Agent, InMemoryDb
+        >>> agent = Agent("Poet", db=InMemoryDb())
+        >>> try:
+        ...     agent.set_session_name("no-such-session", session_name="Bonn")
+        ... except SessionNotFoundError as error:
+        ...     print(error)
+        There is no session 'no-such-session', or it is another user's.
+    """
 
 
 class BlobNotFoundError(KernError):
-    """What a run refers to by its hash is not in the database, or not the whole of it."""
+    """What a run refers to by its hash is not in the database, or not the whole of it.
+
+    Example:
+        >>> from kern import Agent, InMemoryDb
+        >>> agent = Agent("Poet", db=InMemoryDb())
+        >>> try:
+        ...     agent.get_blob("no-such-run", "0" * 64)
+        ... except BlobNotFoundError as error:
+        ...     print(error.message.rpartition("It is ")[2])
+        deleted with its run; a copy of the run's messages does not keep it.
+    """
 
 
 class ScheduleNotFoundError(KernError):
-    """The agent, or the database, has no schedule with this name."""
+    """The agent, or the database, has no schedule with this name.
+
+    Example:
+        >>> from kern import Agent, InMemoryDb
+        >>> Agent("Poet", db=InMemoryDb()).pause_schedule("nightly")
+        Traceback (most recent call last):
+        kern.errors.ScheduleNotFoundError: There is no schedule 'nightly'.
+    """
 
 
 class RunStateError(KernError):
@@ -537,19 +651,39 @@ class RunStateError(KernError):
 
 
 class RequirementExpiredError(KernError):
-    """Nobody has answered in time what a run waited for, and its tool has ``on_expiry="fail"``."""
+    """Nobody has answered in time what a run waited for, and its tool has ``on_expiry="fail"``.
+
+    Example:
+        >>> RequirementExpiredError("Nobody has answered in time.").message
+        'Nobody has answered in time.'
+    """
 
 
 class JournalError(KernError):
-    """What is stored of a run's steps cannot be read; it is kept as it is."""
+    """What is stored of a run's steps cannot be read; it is kept as it is.
+
+    Example:
+        >>> issubclass(NewerJournalError, JournalError)  # of both the run is kept as it is
+        True
+    """
 
 
 class NewerJournalError(JournalError):
-    """What is stored of a run's steps was written by a newer version of kern."""
+    """What is stored of a run's steps was written by a newer version of kern.
+
+    Example:
+        >>> NewerJournalError("Step 7 was written by a newer kern.").message
+        'Step 7 was written by a newer kern.'
+    """
 
 
 class MissingToolError(KernError):
-    """A run has to call a tool that its agent does not have any more."""
+    """A run has to call a tool that its agent does not have any more.
+
+    Example:
+        >>> MissingToolError("The agent has no tool 'search' any more.").message
+        "The agent has no tool 'search' any more."
+    """
 
 
 class StepError(KernError):
@@ -571,7 +705,12 @@ class StepError(KernError):
 
 
 class ToolsetError(KernError):
-    """A toolset did not say in time which tools it has."""
+    """A toolset did not say in time which tools it has.
+
+    Example:
+        >>> ToolsetError("The toolset did not answer within 30 s.").message
+        'The toolset did not answer within 30 s.'
+    """
 
 
 class WebhookError(KernError):
@@ -593,7 +732,19 @@ class WebhookError(KernError):
 
 
 class RunFailedError(KernError):
-    """A run ended in ERROR, of something that is no error of kern."""
+    """A run ended in ERROR, of something that is no error of kern.
+
+    Example:
+        >>> from kern import Agent, InMemoryDb
+        >>> from kern.testing import FunctionModel
+        >>> agent = Agent("Poet", FunctionModel(lambda request: 1 / 0), db=InMemoryDb())
+        >>> try:
+        ...     for event in agent.run("A line, please.", stream=True, background=True):
+        ...         pass
+        ... except RunFailedError as error:
+        ...     print(error.run_output.error)
+        ZeroDivisionError: division by zero
+    """
 
 
 class AgentRunException(KernError):  # noqa: N818 # the name that is known

@@ -119,6 +119,8 @@ def test_runs_are_listed_the_newest_first(shared_db: Database) -> None:
     assert listed(shared_db, "--agent", "other") == ["first"]
     assert listed(shared_db, "--session", "talk") == ["second"]
     assert listed(shared_db, "--user", "ann") == ["second"]
+    assert listed(shared_db, "--search", "HEAT") == ["third"]
+    assert listed(shared_db, "--search", "ann") == ["second"]
     assert listed(shared_db, "--since", "1h") == ["third", "second", "first"]
     for option in ("--agent", "--session", "--user"):
         assert listed(shared_db, option, "agent' OR '1'='1") == []

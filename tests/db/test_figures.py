@@ -11,10 +11,11 @@ from stores import LEASE, execute, new_run, same
 
 from kern.db.base import Store
 from kern.db.database import Database
-from kern.db.figures import BOUNDS, HOUR, KEPT, MINUTE, POINTS, Tally
+from kern.db.figures import BOUNDS, GRACE, HOUR, KEPT, MINUTE, POINTS, Tally
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.figures import _count
 from kern.db.postgres.store import PostgresStore
+from kern.db.sqlite import SqliteDb
 
 MINUTES = timedelta(minutes=1)
 
@@ -108,16 +109,25 @@ async def test_who_counts_twice_or_at_once_changes_nothing(shared_db: Database) 
 
 
 async def test_a_minute_that_may_not_be_over_for_all_is_not_counted(store: Store) -> None:
-    await past_minute(store)
-    now = await store.overview.now()
-    await store.submit(new_run())
+    minute = await past_minute(store, 0)
+    await add(store, "old", minute - 4 * MINUTES)
+    await add(store, "run", minute)
     await count_all(store)
-    assert await store.figures.between(now - MINUTES, now + MINUTES, MINUTES) in (
-        [],
-        await minutes_of(store, now - MINUTES),
-    )
-    found = await minutes_of(store, now - timedelta(minutes=5))
-    assert sum(each.submitted for each in found) == 0
+    since = minute - timedelta(minutes=5)
+    found = await store.figures.between(since, minute + MINUTES, MINUTES)
+    now = await store.overview.now()
+    assert now - (found[-1].begins_at + MINUTES) >= timedelta(seconds=GRACE)
+    assert sum(each.submitted for each in found) == 1
+
+
+async def test_a_minute_is_counted_half_a_minute_after_its_end(sqlite_db: SqliteDb) -> None:
+    store, began = await sqlite_db.store(), datetime(2026, 6, 1, 12, tzinfo=UTC)
+    await add(store, "run", began)
+    for after, submitted in ((GRACE - 1, 0), (GRACE, 1)):
+        sqlite_db._file.clock = (began + timedelta(seconds=60 + after)).timestamp
+        await count_all(store)
+        found = await store.figures.between(began - 5 * MINUTES, began + MINUTES, MINUTES)
+        assert sum(each.submitted for each in found) == submitted
 
 
 async def test_minutes_without_anything_are_left_out_and_told_as_such(store: Store) -> None:

@@ -213,7 +213,8 @@ async def test_in_postgresql_every_list_of_few_among_many_looks_at_few(
     assert isinstance(store, PostgresStore)
     await store.pool.execute(
         f"INSERT INTO {store.names.runs} (run_id, session_id, agent_id, user_id, status, input, "
-        "parent_run_id, created_at) SELECT 'run-' || n, CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 's' || n % 97 END,"
+        "parent_run_id, created_at) SELECT 'run-' || n, "
+        "CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 's' || n % 97 END,"
         " CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 'agent' END, "
         "CASE WHEN n % 5000 = 0 THEN 'rare' WHEN n % 2 = 0 THEN 'user' END, "
         "CASE n % 5000 WHEN 1 THEN 'PAUSED' WHEN 2 THEN 'ERROR' WHEN 0 THEN 'PENDING' "
@@ -258,6 +259,8 @@ async def test_a_text_is_found_in_ids_and_in_what_inputs_say(store: Store) -> No
         "messages": [],
         "role": [],
         HOSTILE: [],
+        "\0": [],
+        "\ud800": [],
     }.items():
         assert await found(store, RunFilter(text=text)) == expected, text
     one = RunFilter(text="research", statuses=(RunStatus.pending, RunStatus.paused))

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from kern.run.base import RunStatus
+from kern.run.codec import dump
 
 BEGINNING = 1000
 """How many characters of a listed run's input are read."""
@@ -23,6 +24,15 @@ NEAR_RUNS, NEAR_VALUES = 1000, 50
 
 CONTENT = '"content":"'
 """What stands before what an input says."""
+
+
+def sought(text: str) -> tuple[str, str]:
+    """Return what ids begin with, and what inputs say as JSON, where a text is searched for.
+
+    Neither holds what no database can hold.
+    """
+    known = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return known.replace("\0", "\N{REPLACEMENT CHARACTER}"), dump(known)[1:-1]
 
 
 def is_no_child(runs: str, of: str | None = None) -> str:

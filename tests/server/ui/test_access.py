@@ -12,7 +12,9 @@ from strangers import Stranger
 
 from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
+from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
+from kern.local.postgres import EmbeddedPostgres
 from kern.server import create_app
 from kern.testing import FunctionModel
 
@@ -101,6 +103,26 @@ def test_a_user_finds_nothing_of_anothers(api: Api) -> None:
             response = bob.post(filled(path, **ids), data={"csrf": csrf, "answer": "approve"})
             assert response.status_code == 404, path
     assert ada.get(f"/v1/runs/{run['run_id']}").json()["status"] == "PAUSED"
+
+
+@pytest.mark.parametrize(
+    "session_id", ["tenant/7", "live", "50%25", "a b?c#d", "ü&<i>", "..", "../runs"]
+)
+async def test_an_id_may_be_any_text(api: Api, postgres: EmbeddedPostgres, session_id: str) -> None:
+    db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table="pages")
+    agent = Agent("echo", FunctionModel(lambda _: "Hi."), db=db)
+    run = await agent.arun("Hi", session_id=session_id, user_id="ida")
+    await db.aclose()
+    ida = api.as_("ida")
+    page = Page(ida.get(f"/ui/runs/{run.run_id}"))
+    [link] = {each for each in page.links.values() if "/ui/sessions/" in each}
+    shown = Page(ida.get(link))
+    assert (shown.status, session_id in shown.text) == (200, True), link
+    stream = re.search(r'hx-sse:connect="([^"]+)"', shown.html)
+    assert stream is not None
+    with ida.stream("GET", stream[1]) as live:
+        assert live.status_code == 200
+        assert live.headers["content-type"].startswith("text/event-stream")
 
 
 @pytest.mark.parametrize("scope", ["read:all", "approve"])

@@ -135,7 +135,9 @@ def test_a_part_is_sent_when_it_has_changed(
     until(lambda: reader.text.count("\n\n") == 2)
     ended(keyed, reader)
     assert (partials(reader.text, "first"), partials(reader.text, "second")) == (1, 2)
-    assert all(line.startswith("data: ") for line in reader.text.split("\n") if line)
+    assert all(
+        line.startswith(("data:", "event: kern:")) for line in reader.text.split("\n") if line
+    )
 
 
 def test_who_look_at_the_same_share_a_rendering_and_have_forms_of_their_own(
@@ -166,6 +168,7 @@ def test_who_may_not_look_any_more_is_sent_nothing_more(
     until(lambda: bool(reader.text))
     ended(keyed, reader)
     assert reader.has_ended
+    assert reader.text.endswith("\n\nevent: kern:reload\ndata:\n\n")
     probe.shown["first"] = "secret"
     assert "secret" not in reader.text
 
@@ -178,7 +181,7 @@ def test_a_stream_ends_in_good_order_where_the_database_is_away(
     probe.is_away = True
     reader.join()
     assert reader.has_ended
-    assert "kern:end" not in reader.text
+    assert "event:" not in reader.text
 
 
 def test_a_user_has_no_more_streams_open_than_the_limit(

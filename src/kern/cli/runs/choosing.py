@@ -45,6 +45,16 @@ Until = Annotated[
     ),
 ]
 
+Search = Annotated[
+    str | None,
+    typer.Option(
+        "--search",
+        help="Only those whose id, or that of their session, user or agent, begins so, or whose "
+        "input says so; inputs are looked into of the newest 2,000 that are chosen otherwise.",
+        show_default=False,
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -56,6 +66,7 @@ class Choice:
     user: str | None = None
     since: str | None = None
     until: str | None = None
+    text: str | None = None
 
     def check(self) -> None:
         """Make sure that the ids can be ids.
@@ -105,7 +116,8 @@ class Choice:
                 since = parse_moment("--since", self.since, now)
             if self.until is not None:
                 until = parse_moment("--until", self.until, now)
-        return RunFilter(self.agent, self.statuses, self.session, self.user, since, until)
+        wanted = RunFilter(self.agent, self.statuses, self.session, self.user, since, until)
+        return replace(wanted, text=self.text or None)
 
 
 async def find(database: Database, choice: Choice, limit: int, before: str | None) -> Look:

@@ -10,7 +10,7 @@ import typer
 from kern.cli.asking import Yes
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
 from kern.cli.output import AsJson
-from kern.cli.runs.choosing import Agent, Choice, Session, Since, Status, Until, User
+from kern.cli.runs.choosing import Agent, Choice, Search, Session, Since, Status, Until, User
 from kern.db.database import Database
 from kern.run.base import RunStatus
 from kern.run.codec import check_id
@@ -44,6 +44,7 @@ def list_runs(
     user: User = None,
     since: Since = None,
     until: Until = None,
+    search: Search = None,
     before: Annotated[
         str | None, typer.Option(help="Only those accepted before this run: the next page.")
     ] = None,
@@ -60,7 +61,7 @@ def list_runs(
     from kern.cli.runs.choosing import find
     from kern.cli.runs.listing import show_json, show_table
 
-    choice = Choice(agent, tuple(status or ()), session, user, since, until)
+    choice = Choice(agent, tuple(status or ()), session, user, since, until, search)
     choice.check()
     if before is not None:
         check_id("--before", before)

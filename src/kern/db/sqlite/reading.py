@@ -17,6 +17,7 @@ from kern.db.listing import (
     Load,
     RunFilter,
     is_no_child,
+    sought,
 )
 from kern.db.retention import NEWEST
 from kern.db.sqlite.budgets import is_budgeted
@@ -81,8 +82,8 @@ class Reading:
         self, transaction: Transaction, wanted: RunFilter, limit: int, before: str | None
     ) -> list[sqlite3.Row]:
         """Return the runs in which a text is found, each once."""
-        text, wanted = wanted.text or "", replace(wanted, text=None)
-        runs, said = self._runs, dump(text)[1:-1].lower()
+        text, said = sought(wanted.text or "")
+        wanted, runs = replace(wanted, text=None), self._runs
         begins = "{0} >= :text AND {0} < :text || char(1114111)"
         found = self._each(
             transaction,
@@ -110,7 +111,7 @@ class Reading:
                 found += self._each(transaction, one, limit, before)
         for row in self._each(transaction, wanted, SEARCHED, before):
             _, _, content = (row["beginning"] or "").partition(CONTENT)
-            if said in content.lower():
+            if said.lower() in content.lower():
                 found.append(row)
         each = {row["position"]: row for row in found}
         return [each[position] for position in sorted(each, reverse=True)[:limit]]

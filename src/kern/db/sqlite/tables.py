@@ -22,6 +22,7 @@ class Tables:
         keys: the API keys.
         figures: what happened in each span of time.
         expiries: the index of the pauses that expire.
+        unstored: the index of what has ended and is to be erased.
     """
 
     def __init__(self, session_table: str) -> None:
@@ -40,6 +41,7 @@ class Tables:
         self.keys = f'"{session_table}_keys"'
         self.figures = f'"{session_table}_figures"'
         self.expiries = f'"{session_table}_runs_expires"'
+        self.unstored = f'"{session_table}_runs_unstored"'
 
 
 def each_of(column: str, table: str, condition: str) -> str:

@@ -41,7 +41,7 @@ def flashed(request: Request) -> Flash | None:
     """Return what a page is to say, if anything."""
     try:
         text, failed = json.loads(urlsafe_b64decode(request.cookies.get(_NAME, "")))
-    except ValueError:  # There is none, or it is not ours.
+    except (ValueError, TypeError):  # There is none, or it is not ours.
         return None
     return Flash(str(text)[:_MOST], bool(failed))
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from fastapi import Request
 
 from kern.errors import KernError
+from kern.server.problems import problem_of
 from kern.server.streaming import EventStream
 from kern.server.ui.viewing import Viewer
 
@@ -15,6 +16,8 @@ Render = Callable[[], Awaitable[Mapping[str, str]]]
 
 # After it the browser does not ask again, as it does where a stream breaks off.
 _END = b"event: kern:end\ndata:\n\n"
+
+_RELOAD = b"event: kern:reload\ndata:\n\n"
 
 _LINE = re.compile(r"\r\n|\r|\n")
 
@@ -129,8 +132,10 @@ async def _events(viewer: Viewer, found: AsyncIterator[Mapping[str, str]]) -> As
             if changed:
                 yield _event(changed)
         yield _END
-    except KernError:
-        return  # The browser asks again, and is told why.
+    except KernError as error:
+        if problem_of(error).status in (401, 403, 404):
+            yield _RELOAD  # The page says why.
+        # Else the browser asks again.
     finally:
         if (close := getattr(found, "aclose", None)) is not None:
             await close()

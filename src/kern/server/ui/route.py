@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from kern.server.problems import RequestError, refusal_of
 from kern.server.ui.flash import flash, set_cookie
-from kern.server.ui.paths import here_of, path_of, root_of
+from kern.server.ui.paths import here_of, part_of, path_of, root_of
 from kern.server.ui.rendering import page
 from kern.server.ui.viewing import VISIT, Viewer
 
@@ -38,6 +38,8 @@ class _Route(APIRoute):
         handle = super().get_route_handler()
 
         async def handling(request: Request) -> Response:
+            given: dict[str, str] = request.path_params
+            request.scope["path_params"] = {name: part_of(each) for name, each in given.items()}
             try:
                 response = await handle(request)
             except Exception as error:  # Who looks is told on a page, too.

@@ -38,7 +38,14 @@ async def sign_in(request: Request) -> Response:
     token, following = form.get("token"), form.get("next", "")
     token = token.strip() if isinstance(token, str) else ""
     try:
-        if not token.isascii() or not token.isprintable() or len(token) > _MOST:
+        if len(token) > _MOST:
+            raise RequestError(
+                401,
+                f"The token has more characters than browsers keep ({_MOST:,}): sign in with one "
+                "of fewer claims, or with an API key.",
+                code="invalid_token",
+            )
+        if not token.isascii() or not token.isprintable():
             raise RequestError(401, "This can be no key or token.", code="invalid_api_key")
         await service_of(request).known(showing(request, token))
     except RequestError as error:

@@ -13,6 +13,7 @@ from kern.db.listing import (
     SEARCHED,
     RunFilter,
     is_no_child,
+    sought,
 )
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
@@ -26,7 +27,6 @@ from kern.db.postgres.statements.parts import (
 )
 from kern.db.retention import NEWEST
 from kern.run.base import RunStatus
-from kern.run.codec import dump
 
 _LISTED = RECORD.replace(" output,", "")
 
@@ -198,7 +198,7 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         )
         if wanted.text is not None:
             either = [f"({' OR '.join(each)})" for each in (each_status, each_agent)]
-            text, said = given(wanted.text), given(dump(wanted.text)[1:-1])
+            text, said = map(given, sought(wanted.text))
             found = _search(runs, text, said, " AND ".join([*conditions, *either]), found)
         statement = f"""
 SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning

@@ -62,6 +62,7 @@
     // Who is signed out, or looks at what is gone, is told so by the page itself.
     if ([401, 403, 404].includes(detail.status)) location.reload();
   });
+  document.addEventListener("kern:reload", () => location.reload());
   document.addEventListener("htmx:after:swap", tellAll);
   document.addEventListener("DOMContentLoaded", () => {
     tellAll();
