@@ -51,6 +51,7 @@ class Company:
         operator: the key of one who sees and answers what belongs to all.
         runs: the ids of the runs, by what they are good for.
         sessions: the ids of the sessions, likewise.
+        approval: the id of the approval that the refund waits for.
         held: what the model holds back, by the same.
     """
 
@@ -58,6 +59,7 @@ class Company:
     runs: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)
     held: dict[str, Reply] = field(default_factory=dict)
+    approval: str = ""
 
     def release(self) -> None:
         """Have the model answer what it holds back."""
@@ -132,6 +134,8 @@ def _ask_people(operated: Operated, company: Company, key: str) -> None:
         company.runs[name] = operated.submit(key, "cashier", text)
     for name in asked:
         operated.wait(key, company.runs[name], "PAUSED")
+    asked_for = operated.client(key).get("/v1/approvals", params={"run": company.runs["refund"]})
+    company.approval = asked_for.json()["data"][0]["id"]
 
 
 _REFUND = {"amount": 120, "customer": "Tomas Lind"}

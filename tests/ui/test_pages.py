@@ -6,15 +6,20 @@ import pytest
 from operated_company import Company
 from visiting import MODES, TARGETS, Visit, check
 
+RUNS = ("done", "live", "nested", "failed", "refund", "ship", "stock", "questions")
+
 LISTS = ["/ui", "/ui/runs", "/ui/approvals", "/ui/sessions", "/ui/schedules", "/ui/workers"]
 
 
 def paths(company: Company) -> Iterator[str]:
     yield from LISTS
-    yield from (f"/ui/runs/{each}" for each in company.runs.values())
+    yield from (f"/ui/runs/{company.runs[each]}" for each in RUNS)
+    yield f"/ui/runs/{company.runs['done']}/messages"
+    yield f"/ui/approvals/{company.approval}"
     yield from (f"/ui/sessions/{each}" for each in company.sessions.values())
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("mode", ["light", "dark-phone"])
 def test_everybody_can_read_every_page(visit: Visit, company: Company, mode: str) -> None:
     first, *others = paths(company)
