@@ -151,7 +151,7 @@ def _hour(hour: dict[str, Any]) -> str:
 
     ended = ", ".join(f"{hour[each]:,} {each}" for each in ("completed", "failed", "cancelled"))
     wait, duration = (seconds(hour[f"{each}_p95"]) for each in ("wait", "duration"))
-    measured = f"; 95 of 100 waited at most {wait} and took at most {duration}" if wait else ""
+    measured = f"; p95: waited {wait}, took {duration}" if wait else ""
     cost = f"; {dollars(hour['cost'])}" if hour["cost"] else ""
     return f"{hour['submitted']:,} submitted, {ended}{measured}{cost}"
 

@@ -91,7 +91,7 @@ _KINDS = (
         "wait",
         "Wait until a run begins",
         "s",
-        [("Half within", _within("waits", 0.5)), ("95 of 100 within", _within("waits", 0.95))],
+        [("p50", _within("waits", 0.5)), ("p95", _within("waits", 0.95))],
         seconds,
     ),
     _Kind(
@@ -99,8 +99,8 @@ _KINDS = (
         "Time from begin to end",
         "s",
         [
-            ("Half within", _within("durations", 0.5)),
-            ("95 of 100 within", _within("durations", 0.95)),
+            ("p50", _within("durations", 0.5)),
+            ("p95", _within("durations", 0.95)),
         ],
         seconds,
     ),
