@@ -2,8 +2,7 @@
 
 import os
 
-from kern.agent import Agent
-from kern.db.postgres import PostgresDb
+from kern import Agent, PostgresDb
 
 db = PostgresDb(os.environ["KERN_DB_URL"])
 

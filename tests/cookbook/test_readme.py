@@ -22,7 +22,11 @@ OPENAI = '"openai:gpt-5.4-mini"'
 TEXTS = [OPENAI, *re.findall(r"`(\"[a-z-]+:[^\"`]+\")`", README)]
 
 MODELS = PYTHON.findall((ROOT / "docs/guides/models.md").read_text())
-TESTS = PYTHON.findall((ROOT / "docs/guides/testing.md").read_text())
+TESTS = [
+    block
+    for block in PYTHON.findall((ROOT / "docs/guides/testing.md").read_text())
+    if "def test_" in block
+]
 
 BENCHMARKS = ROOT / "docs/explanation/benchmarks.md"
 CONTENDERS = {
