@@ -112,12 +112,13 @@ class Upkeep:
         record = await self._store.get(run_id)
         if record is None:
             return
+        claimed = record.status is RunStatus.running  # By the next attempt, meanwhile.
         run = RunInfo(
             run_id,
             record.session_id,
             record.agent_id,
             record.user_id,
-            record.attempt,
+            record.attempt - claimed,
             record.parent_run_id,
         )
         for each in everywhere:
