@@ -65,7 +65,10 @@ def api(postgres: EmbeddedPostgres) -> Iterator[Api]:
 
 @pytest.fixture(scope="package")
 def as_(api: Api) -> BrowserAs:
-    """Return the browser of a caller: a user, its scopes and agents."""
+    """Return the browser of a caller: a user, its scopes and agents.
+
+    All modules share the server, so a test that looks at whole lists has a user of its own.
+    """
     return lambda *caller: Browser(api.as_(*caller))
 
 

@@ -95,8 +95,8 @@ def test_fields_are_filled_in(as_: Any, ask: Ask) -> None:
 
 
 def test_the_result_of_a_call_made_elsewhere_is_given(as_: Any, ask: Ask) -> None:
-    browser = as_("jan", "runs,approve")
-    run_id, approval_id = ask("jan", "wire", "teller")
+    browser = as_("jon", "runs,approve")
+    run_id, approval_id = ask("jon", "wire", "teller")
     page = browser.open(f"/ui/approvals/{approval_id}")
     browser.press(page, "Give the result", result="It is <b>gone</b>.")
     assert content(browser.client, run_id) == "The call says: It is <b>gone</b>."
@@ -106,7 +106,7 @@ def test_the_result_of_a_call_made_elsewhere_is_given(as_: Any, ask: Ask) -> Non
 
 
 def test_questions_are_answered_on_the_page_of_their_run(as_: Any) -> None:
-    browser = as_("kim", "runs,approve")
+    browser = as_("kit", "runs,approve")
     run_id = str(ended(browser.client, "clerk", "ask_user")["run_id"])
     page = browser.open(f"/ui/runs/{run_id}")
     assert "is asked, and not answered" in browser.press(page, "Answer").text
@@ -177,11 +177,11 @@ def test_the_list_goes_on_from_page_to_page(as_: Any, ask: Ask) -> None:
 
 
 def test_an_open_page_is_told_of_a_new_approval_and_of_its_decision(as_: Any, ask: Ask) -> None:
-    browser = as_("gil", "runs,approve")
+    browser = as_("gus", "runs,approve")
     with browser.client.stream("GET", "/ui/approvals/live") as response:
         lines = response.iter_lines()
         assert "Nothing here waits" in part_of(lines)
-        _, approval_id = ask("gil")
+        _, approval_id = ask("gus")
         assert approval_id in part_of(lines)
         browser.press(browser.open("/ui/approvals"), "Approve pay")
         assert "Nothing here waits" in part_of(lines)

@@ -65,7 +65,7 @@ async def test_a_session_has_a_summary_and_says_where_it_comes_from(as_: Any, st
 
 
 def test_what_has_failed_or_waits_is_part_of_it(as_: Any) -> None:
-    browser = as_("ida")
+    browser = as_("isa")
     ended(browser.client, "fragile", "Break", session_id="mixed")
     run = ended(browser.client, "clerk", "pay", session_id="mixed")
     page = browser.open("/ui/sessions/mixed")
