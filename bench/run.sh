@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures kern beside its peers, and writes docs/benchmarks.md.
+# Measures kern beside its peers, and writes docs/explanation/benchmarks.md.
 # Usage: bench/run.sh [--quick] [--only NAME,...] [--rounds N] [--output DIRECTORY]
 set -euo pipefail
 

@@ -19,7 +19,9 @@ from scale_fleet import CURVE, DAY, HEARTBEAT, HOUR, MINUTE, PEAK, PLACES, Fleet
 
 @dataclass(frozen=True)
 class Costs:
-    """What PostgreSQL does, as measured by ``scale.py``; the sources are in ``docs/scale.md``.
+    """What PostgreSQL does, as measured by ``scale.py``.
+
+    The sources are in ``docs/explanation/scale.md``.
 
     Attributes:
         run: seconds of processor time of a run through the queue that shares no statement.

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs from Debian what the tests use and the machine lacks: PgBouncer, a PostgreSQL server of
-# Debian's own version, and what Python needs for virtual environments. No service of theirs is
-# started. Needs apt and root; elsewhere the tests that need one of them skip, and say so.
+# Debian's own version, Chromium with a font, and what Python needs for virtual environments. No
+# service of theirs is started. Needs apt and root; elsewhere the tests that need one of them skip,
+# and say so.
 set -euo pipefail
 
 missing=()
 [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || missing+=(pgbouncer)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+command -v chromium >/dev/null || missing+=(chromium fonts-liberation)
 command -v uv >/dev/null || python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 [ ${#missing[@]} -gt 0 ] || exit 0
 

@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# Makes the virtual environment .venvs/NAME with kern and everything in requirements.lock.
-# Usage: scripts/setup.sh NAME
+# Makes the virtual environment .venvs/NAME with kern and everything in requirements.lock; the one
+# with the name demo has what is in requirements-demo.lock.
+# Usage: scripts/setup.sh NAME [PYTHON]
 set -euo pipefail
 
-name=${1:?"usage: scripts/setup.sh NAME"}
+name=${1:?"usage: scripts/setup.sh NAME [PYTHON]"}
+asked=${2:-}
+pythons=${asked:-python3.14 python3.13 python3.12 python3.11 python3}
+lock=requirements.lock
+compile=--compile
+# Of what the demonstration installs, little is imported.
+[ "$name" != demo ] || { lock=requirements-demo.lock && compile=--no-compile; }
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 venv=.venvs/$name
@@ -52,7 +59,7 @@ step() {
 # find_python CODE: the first interpreter of Python 3.11 or newer that also runs CODE.
 find_python() {
   local candidate
-  for candidate in python3.14 python3.13 python3.12 python3.11 python3; do
+  for candidate in $pythons; do
     if "$candidate" -c "import sys; assert sys.version_info >= (3, 11); $1" 2>/dev/null; then
       echo "$candidate"
       return
@@ -63,11 +70,11 @@ find_python() {
 
 make_with_uv() {
   local python
-  # With no interpreter at hand uv fetches one.
-  python=$(find_python '') || python='>=3.11'
+  # With no such interpreter at hand uv fetches one.
+  python=$(find_python '') || python=${asked:->=3.11}
   [ -x "$venv/bin/python" ] || step "Making $venv (uv)" uv venv --quiet --python "$python" "$venv"
   local install="uv pip install --python $venv/bin/python --no-deps"
-  step "Installing $packages packages" $install --no-progress -r requirements.lock
+  step "Installing $packages packages" $install --no-progress -r $lock
   step "Installing kern" $install --no-build-isolation -e .
 }
 
@@ -85,13 +92,13 @@ make_with_pip() {
       "or install uv (https://docs.astral.sh/uv/) and run this again"
   fi
   [ -x "$venv/bin/pip" ] || step "Making $venv ($python)" "$python" -m venv --clear "$venv"
-  local install="$venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps"
-  step "Installing $packages packages" $install -r requirements.lock
+  local install="$venv/bin/python -m pip install --quiet --disable-pip-version-check $compile --no-deps"
+  step "Installing $packages packages" $install -r $lock
   step "Installing kern" $install --no-build-isolation -e .
 }
 
-packages=$(grep -c '^[a-z]' requirements.lock)
-wanted=$({ echo "$root"; cat requirements.lock pyproject.toml; } | cksum)
+packages=$(grep -c '^[a-z]' $lock)
+wanted=$({ echo "$root"; cat $lock pyproject.toml; } | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && "$venv/bin/python" -c '' 2>/dev/null; then
   exit 0
 fi

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from elsewhere import Elsewhere, Process, environment_of, write_script
+from other_postgres import OtherPostgres
 from ports import free_port
 from used_tables import UsedTables
 from workers import NewWorker, Worker
@@ -124,10 +125,16 @@ def _in_memory() -> str | None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """A real PostgreSQL for the whole session."""
+    """A real PostgreSQL for the whole session, by the programs in TEST_POSTGRES if it is set."""
     # Not pytest's own directory: that is closed to the user under which PostgreSQL runs.
     with tempfile.TemporaryDirectory(prefix="kern-test-", dir=_in_memory()) as data:
-        server = EmbeddedPostgres(Path(data), port=free_port(), options=_SERVER)
+        settings: dict[str, Any] = {"port": free_port(), "options": _SERVER}
+        other = os.environ.get("TEST_POSTGRES")
+        server = (
+            EmbeddedPostgres(Path(data), **settings)
+            if other is None
+            else OtherPostgres(Path(other), Path(data), **settings)
+        )
         server.start()
         yield server
         server.stop("immediate")

@@ -1,4 +1,4 @@
-"""Every command line that users are shown has options that there are."""
+"""Every command line that users are shown can be given; those that look at a database are."""
 
 import importlib
 import re
@@ -13,10 +13,15 @@ import pytest
 from typer.core import TyperCommand
 from typer.testing import CliRunner
 
+from kern import Agent, tool
+from kern.approval import approval
 from kern.cli.main import app
+from kern.db.postgres import PostgresDb
+from kern.local.postgres import EmbeddedPostgres
+from kern.testing import Reply, ScriptedModel
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 BLOCK = re.compile(r"^ *```(sh|bash|console)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 CONSOLE = re.compile(r"^\$ (.*)$", re.MULTILINE)
@@ -77,6 +82,65 @@ def test_a_command_that_is_shown_can_be_given(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check(command, monkeypatch)
+
+
+def on_database(command: tuple[str, ...]) -> bool:
+    """Say whether a command works on a database alone, and ends by itself."""
+    return (
+        command[0] == "kern" and command[1] not in ("serve", "ui", "worker") and "up" not in command
+    )
+
+
+def given(command: tuple[str, ...], ids: dict[str, str]) -> Iterator[str]:
+    """Yield the arguments of a command, with an id that there is and no database of its own."""
+    words = iter(command[1:])
+    for word in words:
+        if word == "--db":
+            next(words)
+        else:
+            yield word
+            if word in ("show", "watch", "cancel", "approve") and command[-1] != word:
+                following = next(words)
+                yield following if following.startswith("-") else ids[f"{command[1]} {word}"]
+
+
+RUN_HERE = {
+    str(page.relative_to(ROOT)): found
+    for page in PAGES
+    if (found := [each for each in commands(page.read_text()) if on_database(each)])
+}
+
+
+def test_there_are_commands_that_are_run() -> None:
+    assert len({each for found in RUN_HERE.values() for each in found}) >= 20
+
+
+@pytest.mark.parametrize("page", RUN_HERE)
+def test_the_commands_of_a_page_do_what_they_are_given_for(
+    page: str, postgres: EmbeddedPostgres, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @approval
+    @tool
+    def book(hotel: str) -> str:
+        """Book a hotel."""
+        return f"booked {hotel}"
+
+    url = f"{postgres.url}?sslmode=disable"
+    db = PostgresDb(url, session_table=table)
+    model = ScriptedModel([Reply.tool_calls(("book", {"hotel": "Grand"}))])
+    ended = Agent("Reporter", ScriptedModel(["Sales rise."]), db=db).run("How are the sales?")
+    paused = Agent("Researcher", model, tools=[book], db=db).run("Book a hotel.")
+    [record], _ = db.get_approvals(status="pending")
+    ids = {
+        **dict.fromkeys(("runs show", "runs watch"), ended.run_id),
+        "runs cancel": paused.run_id,
+        **dict.fromkeys(("approvals show", "approvals approve"), record["id"]),
+    }
+    monkeypatch.setenv("KERN_DB_URL", url)
+    for command in RUN_HERE[page]:
+        arguments = [*given(command, ids), "--session-table", table]
+        done = CliRunner().invoke(app, arguments, input="y\n")
+        assert done.exit_code == 0, (command, done.output)
 
 
 @pytest.mark.parametrize(

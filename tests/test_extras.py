@@ -110,7 +110,7 @@ def test_what_is_missing_names_its_extra(module: str, extra: str, script: str) -
     failed = run_without([module], script)
     assert failed.returncode == 1
     assert failed.stderr.splitlines()[-1] == (
-        f"kern.errors.MissingExtraError: The package {module} is not installed. "
+        f"kern.errors.setup.MissingExtraError: The package {module} is not installed. "
         f"Run: pip install 'kern-agents[{extra}]'"
     )
 
@@ -126,7 +126,7 @@ def test_a_missing_library_names_the_package_of_debian(tmp_path: Path) -> None:
     failed = run_without([], f"sys.path.insert(0, {str(tmp_path)!r})\n{EMBEDDED_MODEL}")
     assert failed.returncode == 1
     assert failed.stderr.splitlines()[-1] == (
-        "kern.errors.MissingLibraryError: The shared library libgone.so.1 is not installed. "
+        "kern.errors.setup.MissingLibraryError: The shared library libgone.so.1 is not installed. "
         "On Debian and Ubuntu run: apt-get install libgone1"
     )
     assert "apt-get install libfoo2-1" in str(MissingLibraryError("libfoo2.so.1"))

@@ -73,7 +73,7 @@ def test_a_keyword_that_comes_later_is_not_taken_for_another() -> None:
         AGENT.continue_run("run", skills=[])  # type: ignore[call-overload]
     assert str(raised.value) == (
         "Agent.continue_run() got an unexpected keyword argument 'skills'. kern does not have "
-        "skills yet: docs/coming-from-agno.md says what there is instead."
+        "skills yet: docs/guides/coming-from-agno.md says what there is instead."
     )
     assert not LATER_KEYWORDS & {*KEYWORDS, *RunOptions.__annotations__}
 

@@ -64,7 +64,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--output",
         type=Path,
-        help="where to write; docs by default, and build/bench with --quick, --only or --rounds",
+        help="where to write; docs/explanation by default, and build/bench with --quick, --only "
+        "or --rounds",
     )
     options = parser.parse_args()
     chosen = options.only.split(",") if options.only else names
@@ -73,7 +74,7 @@ def _options() -> argparse.Namespace:
             parser.error(f"{name!r} is none of {', '.join(names)}")
     partial = options.quick or options.only or options.rounds
     if options.output is None:
-        options.output = ROOT / ("build/bench" if partial else "docs")
+        options.output = ROOT / ("build/bench" if partial else "docs/explanation")
     options.output = options.output.absolute()
     options.only = chosen
     return options

@@ -5,7 +5,7 @@ import os
 from kern import Agent, SqliteDb
 from kern.models.openai import OpenAIResponses
 
-# On several machines: db=PostgresDb(os.environ["DATABASE_URL"]).
+# On several machines: db=PostgresDb(os.environ["KERN_DB_URL"]).
 researcher = Agent(
     "Researcher",
     OpenAIResponses("gpt-5.4-mini"),

@@ -141,7 +141,8 @@ def explanation(function: str, wrong: str, known: Collection[str]) -> str:
 
 def later(name: str) -> str:
     """Return what to say of a keyword that kern does not have yet."""
-    return f"kern does not have {name} yet: docs/coming-from-agno.md says what there is instead."
+    page = "docs/guides/coming-from-agno.md"
+    return f"kern does not have {name} yet: {page} says what there is instead."
 
 
 def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:

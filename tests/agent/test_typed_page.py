@@ -1,4 +1,4 @@
-"""The programs of docs/structured.md do what the page says."""
+"""The programs of docs/guides/structured.md do what the page says."""
 
 import re
 import runpy
@@ -10,8 +10,8 @@ from kern import Agent
 from kern.models.openai import OpenAIResponses
 from kern.testing import Reply, ResponsesServer
 
-PAGE = Path(__file__).parents[2] / "docs/structured.md"
-READ, STREAMED = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+PAGE = Path(__file__).parents[2] / "docs/guides/structured.md"
+READ, STREAMED, _ = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def test_a_typed_answer_is_printed(

@@ -119,6 +119,8 @@ def test_runs_are_listed_the_newest_first(shared_db: Database) -> None:
     assert listed(shared_db, "--agent", "other") == ["first"]
     assert listed(shared_db, "--session", "talk") == ["second"]
     assert listed(shared_db, "--user", "ann") == ["second"]
+    assert listed(shared_db, "--search", "HEAT") == ["third"]
+    assert listed(shared_db, "--search", "ann") == ["second"]
     assert listed(shared_db, "--since", "1h") == ["third", "second", "first"]
     for option in ("--agent", "--session", "--user"):
         assert listed(shared_db, option, "agent' OR '1'='1") == []
@@ -403,6 +405,42 @@ async def test_a_run_is_followed_piece_by_piece(
     shown = await watching.says("run is COMPLETED")
     assert "Heat" not in shown
     assert await watching.ended() == 0
+
+
+async def test_a_program_follows_a_run_by_lines_of_json(
+    shared_db: Database, watch: Callable[..., Watch]
+) -> None:
+    store = await shared_db.store()
+    await store.submit(new_run())
+    watching = watch("run", "--json")
+    [line] = (await watching.says("\n")).splitlines()
+    stands = json.loads(line)
+    assert (stands["run_id"], stands["status"]) == ("run", "PENDING")
+    assert (stands["why"]["reason"], stands["step"]) == ("unserved", None)
+    await store.claim("run", LOST)
+    await watching.says('"lost"')
+    output = RunOutput("run", "session", "agent", status=RunStatus.completed)
+    await store.settle(output.settlement(1))
+    events = [json.loads(line) for line in (await watching.says("RunCompleted")).splitlines()]
+    assert [each["event"] for each in events if "event" in each][-1] == "RunCompleted"
+    assert await watching.ended() == 0
+
+
+async def test_a_program_watches_all_runs_by_lines_of_json(
+    shared_db: Database, watch: Callable[..., Watch]
+) -> None:
+    store = await shared_db.store()
+    await store.submit(new_run())
+    watching = watch("--json")
+    run = json.loads(await watching.says("\n"))
+    assert (run["run_id"], run["status"], run["step"]) == ("run", "PENDING", None)
+    await store.claim("run", CLAIM)
+    run = json.loads(await watching.says("\n"))
+    assert (run["status"], run["step"]["text"]) == ("RUNNING", "model call")
+    await store.cancel("run")
+    output = RunOutput("run", "session", "agent", status=RunStatus.completed)
+    await store.settle(output.settlement(1))
+    assert '"status": "CANCELLED"' in await watching.says("\n")
 
 
 async def test_all_runs_are_watched_until_ctrl_c(

@@ -1,4 +1,4 @@
-"""docs/coming-from-agno.md is right about keywords: what is accepted, and what is not there yet."""
+"""docs/guides/coming-from-agno.md is right about keywords: which are accepted, which come later."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from kern.agent.keywords import KEYWORDS
 from kern.agent.parts.accepted import AcceptedPart
 from kern.db.sqlite import SqliteDb
 
-PAGE = (Path(__file__).parents[2] / "docs/coming-from-agno.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/guides/coming-from-agno.md").read_text()
 TABLE, MISSING = PAGE.partition("## What is not there yet")[::2]
 
 # The page names these beside what is missing, for they are there.
@@ -38,7 +38,7 @@ def test_the_page_has_names() -> None:
 @pytest.mark.parametrize("name", sorted({*NAMES} - METHODS))
 def test_a_keyword_that_is_not_there_yet_is_refused(name: str) -> None:
     assert name not in KEYWORDS
-    told = f"kern does not have {name} yet: docs/coming-from-agno.md"
+    told = f"kern does not have {name} yet: docs/guides/coming-from-agno.md"
     with pytest.raises(TypeError, match=told):
         Agent("Any", **{name: True})  # type: ignore[call-overload]
     agent = Agent("Any")

@@ -1,4 +1,4 @@
-"""The programs of docs/context.md do what the page says."""
+"""The programs of docs/guides/context.md do what the page says."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 
 from kern.testing import ProtocolServer, Reply
 
-PAGE = Path(__file__).parents[2] / "docs/context.md"
+PAGE = Path(__file__).parents[2] / "docs/guides/context.md"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The examples of docs/costs.md do what the page says."""
+"""The examples of docs/guides/costs.md do what the page says."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from cookbook_scripts import Cookbook
 
 from kern.testing import Reply, Usage
 
-PAGE = Path(__file__).parents[2] / "docs/costs.md"
+PAGE = Path(__file__).parents[2] / "docs/guides/costs.md"
 
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 

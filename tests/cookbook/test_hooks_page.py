@@ -1,4 +1,4 @@
-"""The program of docs/hooks.md does what the page says."""
+"""The program of docs/guides/hooks.md does what the page says."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from kern.aio.tasks import outlived
 from kern.exceptions import CheckTrigger, InputCheckError
 from kern.testing import ScriptedModel
 
-PAGE = Path(__file__).parents[2] / "docs/hooks.md"
+PAGE = Path(__file__).parents[2] / "docs/guides/hooks.md"
 
 
 @pytest.fixture

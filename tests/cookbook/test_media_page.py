@@ -1,4 +1,4 @@
-"""The programs of docs/media.md do what the page says."""
+"""The programs of docs/guides/media.md do what the page says."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from media import encoded, png
 from kern.media import Image
 from kern.testing import ProtocolServer, Reply
 
-PAGE = Path(__file__).parents[2] / "docs/media.md"
+PAGE = Path(__file__).parents[2] / "docs/guides/media.md"
 
 
 @pytest.fixture

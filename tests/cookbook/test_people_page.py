@@ -1,4 +1,4 @@
-"""The programs of docs/people.md and docs/agents-as-tools.md do what the pages say."""
+"""The programs of docs/guides/people.md and agents-as-tools.md do what the pages say."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from cookbook_scripts import Cookbook
 
 from kern.testing import Reply
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs/guides"
 
 
 def program(page: str) -> str:

@@ -1,4 +1,4 @@
-"""The programs of docs/printing.md do what the page says."""
+"""The programs of docs/guides/printing.md do what the page says."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from kern.run import get_cancellation_manager, set_cancellation_manager
 from kern.testing import Reply, ResponsesServer
 
-PAGE = Path(__file__).parents[2] / "docs/printing.md"
+PAGE = Path(__file__).parents[2] / "docs/guides/printing.md"
 
 
 def test_the_programs_of_the_page(

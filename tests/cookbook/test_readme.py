@@ -1,4 +1,4 @@
-"""The programs of README.md, docs/models.md and docs/testing.md do what the pages say."""
+"""The programs of README.md, docs/guides/models.md and docs/guides/testing.md do what they say."""
 
 import re
 import runpy
@@ -16,17 +16,68 @@ ROOT = Path(__file__).parents[2]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 README = (ROOT / "README.md").read_text()
-PROGRAMS = PYTHON.findall(README)
-FIRST, CLIENT, SESSION, CASHIER, TREASURER, BOX_OFFICE, INVOICE, SCRIPTED, SERVED = PROGRAMS
+FIRST, CLIENT, CASHIER = PYTHON.findall(README)
 
 OPENAI = '"openai:gpt-5.4-mini"'
-TEXTS = re.findall(r"^\|.*\| `(\"[a-z-]+:[^\"]+\")` \|$", README, re.MULTILINE)
+TEXTS = [OPENAI, *re.findall(r"`(\"[a-z-]+:[^\"`]+\")`", README)]
 
-MODELS = PYTHON.findall((ROOT / "docs/models.md").read_text())
-TESTS = [SCRIPTED, SERVED, *PYTHON.findall((ROOT / "docs/testing.md").read_text())]
+MODELS = PYTHON.findall((ROOT / "docs/guides/models.md").read_text())
+TESTS = [
+    block
+    for block in PYTHON.findall((ROOT / "docs/guides/testing.md").read_text())
+    if "def test_" in block
+]
+
+BENCHMARKS = ROOT / "docs/explanation/benchmarks.md"
+CONTENDERS = {
+    "kern": "kern, PostgreSQL",
+    "agno": "agno, PostgreSQL",
+    "pydantic-ai on DBOS": "pydantic-ai on DBOS",
+    "langgraph": "langgraph, PostgreSQL",
+    "openai-agents": "openai-agents, memory",
+    "bare client": "bare openai client",
+}
+FIGURES = {
+    "runs a second": "runs, runs/s",
+    "processor time of a run": "the process, ms",
+    "time to submit": "submit, ms",
+    "cancel, until the model's connection is closed": "here, to connection closed, ms",
+    "cancel from another process, likewise": "elsewhere, to connection closed, ms",
+    "`kill -9`, until the model is called again": "take-over, s",
+    "poll, in a session of 1,000 runs": "1,000 runs in the session, ms",
+    "import, with an agent's parts": "imports, s",
+}
+"""What a figure of README.md is called in docs/explanation/benchmarks.md."""
 
 
-def test_the_table_has_a_text_for_each_provider() -> None:
+def rows(text: str) -> list[list[str]]:
+    """Return the rows of the first table in a text, with their cells."""
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert table is not None
+    return [[cell.strip() for cell in row.split("|")[1:-1]] for row in table[0].splitlines()]
+
+
+def test_it_is_short_enough_to_be_read() -> None:
+    assert len(README.splitlines()) < 200
+
+
+def test_its_figures_are_those_of_the_benchmarks() -> None:
+    header, _, *lines = rows(README[README.index("## Beside others") :])
+    page = BENCHMARKS.read_text()
+    compared = 0
+    for what, *cells in lines:
+        if what not in FIGURES:
+            continue
+        measured = rows(page[page.index(f"| {FIGURES[what]} |") :])
+        medians = {name: median for name, median, *_ in measured}
+        for contender, cell in zip(header[1:], cells, strict=True):
+            if number := re.match(r"[*]*([\d.,]+)", cell):
+                assert number[1].rstrip(",") == medians[CONTENDERS[contender]], (what, contender)
+                compared += 1
+    assert compared >= 25
+
+
+def test_it_names_a_text_for_each_provider() -> None:
     named = [text.strip('"').partition(":")[0] for text in TEXTS]
     assert named == ["openai", "openai-chat", "anthropic", "google", "ollama"]
     assert OPENAI in FIRST
@@ -48,42 +99,10 @@ def test_a_client_of_openai_reads_a_run(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.strip() == "They heat."
 
 
-def test_a_session_is_remembered(cookbook: Cookbook) -> None:
-    assert cookbook.program(SESSION, "Paris.", "Tokyo.") == "Tokyo.\n"
-    assert "Paris." in str(cookbook.server.requests[1].body)
-
-
 def test_a_person_is_asked_before_a_tool_is_called(cookbook: Cookbook) -> None:
-    out = cookbook.program(CASHIER, Reply.tool_calls(("pay", {"amount": 500})), "Paid.")
-    assert out == "pay {'amount': 500}\nPaid.\n"
-
-
-def test_a_record_has_an_agent_of_an_agent_go_on(cookbook: Cookbook) -> None:
-    calls = (("treasurer", {"input": "900 to Ott"}), ("wire", {"euros": 900, "to": "Ott"}))
-    replies = [Reply.tool_calls(call) for call in calls]
-    out = cookbook.program(TREASURER, *replies, "It is wired.", "It is paid.")
-    assert out == "[{'euros': 900, 'to': 'Ott'}]\nIt is paid.\n"
-
-
-def test_a_seat_is_booked(cookbook: Cookbook) -> None:
-    call = Reply.tool_calls(("book", {"seat": "A7"}))
-    out = cookbook.program(BOX_OFFICE, call, "Enjoy the play.")
-    assert out == "Enjoy the play.\n{'taken': ['A7']}\n"
-    told = [str(request.body) for request in cookbook.server.requests]
-    assert "Seats that are taken: []" in told[0]
-    assert "jo@example.com" not in told[0]
-    assert re.search(r"receipt [0-9a-f]{8} for A7", told[1])
-
-
-def test_an_invoice_is_read(cookbook: Cookbook) -> None:
-    out = cookbook.program(INVOICE, '{"number": "R-7", "total": 119}')
-    assert re.fullmatch(r"119\.0\nclaude-sonnet-5-5 \S+\n", out), out
-    assert "https://example.com/invoice.png" in str(cookbook.server.requests[0].body)
-
-
-def test_the_fallback_reads_it(cookbook: Cookbook) -> None:
-    out = cookbook.program(INVOICE, Reply.http_error(401), '{"number": "R-7", "total": 119}')
-    assert re.fullmatch(r"119\.0\ngpt-5\.4-mini \S+\n", out), out
+    call = ("pay", {"cents": 90000, "to": "Ott"})
+    out = cookbook.program(CASHIER, Reply.tool_calls(call), "Paid.")
+    assert out == "pay {'cents': 90000, 'to': 'Ott'}\nPaid.\n"
 
 
 @pytest.mark.parametrize("place", range(len(TESTS)))

@@ -1,4 +1,4 @@
-"""The programs of docs/service.md do what the page says, against a real service."""
+"""The programs of docs/guides/service.md do what the page says, against a real service."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from api import service
 from kern.models.openai import OpenAIResponses
 from kern.testing import ProtocolServer, Reply
 
-PAGE = Path(__file__).parents[2] / "docs" / "service.md"
+PAGE = Path(__file__).parents[2] / "docs/guides/service.md"
 
 SAYS = [
     Reply.text("Paris."),

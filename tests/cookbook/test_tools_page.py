@@ -1,4 +1,4 @@
-"""The programs of docs/tools.md do what the page says."""
+"""The programs of docs/guides/tools.md do what the page says."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from kern.run.event import CustomEvent
 from kern.run.message import Message
 from kern.testing import Reply, ScriptedModel
 
-PAGE = Path(__file__).parents[2] / "docs/tools.md"
+PAGE = Path(__file__).parents[2] / "docs/guides/tools.md"
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 

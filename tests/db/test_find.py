@@ -14,8 +14,11 @@ from kern.db.listing import BEGINNING, RunFilter
 from kern.db.postgres import PostgresDb
 from kern.db.postgres.store import PostgresStore
 from kern.db.sessions import SessionFilter, SessionRow
+from kern.operations.nesting import nested_runs
 from kern.run.approval import Approval
 from kern.run.base import RunStatus
+from kern.run.codec import dump
+from kern.run.ownership import own_id
 
 HOSTILE = "x' OR '1'='1'; DROP TABLE runs; -- \" %s {} $1 :limit ?"
 
@@ -35,6 +38,25 @@ async def test_the_last_accepted_run_comes_first_and_a_pending_cancel_not_at_all
     [last] = await store.find(RunFilter(), 50, before="a")
     assert last.run_id == "c"
     assert await store.find(RunFilter(), 50, before="unknown") == []
+
+
+async def test_the_runs_that_tool_calls_of_a_run_are_are_found(store: Store) -> None:
+    for run_id, parent, user in (
+        ("root", None, "ada"),
+        ("first", "root", "ada"),
+        ("second", "root", "bob"),
+        ("below", "first", "ada"),
+    ):
+        await store.submit(new_run(run_id, parent_run_id=parent, user_id=user))
+    wanted = RunFilter(parent_run_id="root")
+    assert await found(store, wanted) == ["second", "first"]
+    assert await found(store, replace(wanted, seen_by="ada", agents=("agent", "x"))) == ["first"]
+    assert await found(store, replace(wanted, statuses=(RunStatus.running,))) == []
+    assert await found(store, RunFilter(parent_run_id="below")) == []
+    [first, second] = await nested_runs(store, "root", None)
+    assert (first.record.run_id, second.record.run_id) == ("first", "second")
+    assert [each.record.run_id for each in first.children] == ["below"]
+    assert [each.record.run_id for each in await nested_runs(store, "root", "bob")] == ["second"]
 
 
 @pytest.mark.parametrize("column", ["agent_id", "session_id", "user_id"])
@@ -178,6 +200,8 @@ RARE = {
     "old of a status": RunFilter(statuses=(RunStatus.error,), until=NOW - timedelta(seconds=9000)),
     "of an hour": RunFilter(since=NOW - timedelta(hours=3), until=NOW - timedelta(hours=2)),
     "before all": RunFilter(until=NOW - timedelta(days=1)),
+    "children": RunFilter(parent_run_id="run-1", agents=("agent", "rare")),
+    "children of nobody": RunFilter(parent_run_id="run-2", statuses=(RunStatus.completed,)),
 }
 
 
@@ -189,11 +213,12 @@ async def test_in_postgresql_every_list_of_few_among_many_looks_at_few(
     assert isinstance(store, PostgresStore)
     await store.pool.execute(
         f"INSERT INTO {store.names.runs} (run_id, session_id, agent_id, user_id, status, input, "
-        "created_at) SELECT 'run-' || n, CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 's' || n % 97 END,"
+        "parent_run_id, created_at) SELECT 'run-' || n, "
+        "CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 's' || n % 97 END,"
         " CASE WHEN n % 5000 = 0 THEN 'rare' ELSE 'agent' END, "
         "CASE WHEN n % 5000 = 0 THEN 'rare' WHEN n % 2 = 0 THEN 'user' END, "
         "CASE n % 5000 WHEN 1 THEN 'PAUSED' WHEN 2 THEN 'ERROR' WHEN 0 THEN 'PENDING' "
-        "WHEN 4 THEN 'RUNNING' ELSE 'COMPLETED' END, '1', "
+        "WHEN 4 THEN 'RUNNING' ELSE 'COMPLETED' END, '1', CASE n % 5000 WHEN 3 THEN 'run-1' END, "
         "$1::timestamptz - make_interval(secs => 20000 - n) "
         "FROM generate_series(1, 20000) AS n",
         NOW,
@@ -208,3 +233,59 @@ async def test_in_postgresql_every_list_of_few_among_many_looks_at_few(
         if pages > 120:
             expensive[name] = pages
     assert expensive == {}
+
+
+async def test_a_text_is_found_in_ids_and_in_what_inputs_say(store: Store) -> None:
+    def said(text: str) -> str:
+        return dump({"messages": [{"role": "user", "content": text}]})
+
+    for run_id, changes in {
+        "run-1": {"input": said("Where is the Heat pump?")},
+        "run-2": {"input": said('He said "no".\nÜber')},
+        "other": {"agent_id": "research", "input": said("run-1")},
+        "third": {"session_id": "research-7"},
+        "4": {"user_id": "researcher", "agent_id": "writer"},
+        "5": {"user_id": "Researcher", "input": said("percent % and under_score")},
+    }.items():
+        await store.submit(new_run(run_id, **changes))
+    for text, expected in {
+        "run-1": ["other", "run-1"],
+        "run-": ["other", "run-2", "run-1"],
+        "research": ["4", "third", "other"],
+        "HEAT PUMP": ["run-1"],
+        'said "no".\n': ["run-2"],
+        "%": ["5"],
+        "_": ["5"],
+        "messages": [],
+        "role": [],
+        HOSTILE: [],
+        "\0": [],
+        "\ud800": [],
+    }.items():
+        assert await found(store, RunFilter(text=text)) == expected, text
+    one = RunFilter(text="research", statuses=(RunStatus.pending, RunStatus.paused))
+    assert await found(store, one) == ["4", "third", "other"]
+    assert await found(store, one, limit=2) == ["4", "third"]
+    assert [each.run_id for each in await store.find(one, 9, before="third")] == ["other"]
+    assert await found(store, replace(one, agents=("research", "agent"))) == ["third", "other"]
+    assert await found(store, replace(one, user_id="researcher")) == ["4"]
+    assert await found(store, replace(one, statuses=(RunStatus.running,))) == []
+
+
+async def test_a_user_s_own_ids_are_found_as_the_user_calls_them(store: Store) -> None:
+    own = own_id("mine", "ada")
+    await store.submit(new_run("mine", user_id="bob"))
+    await store.submit(new_run(own, user_id="ada"))
+    assert await found(store, RunFilter(text="mine", user_id="ada")) == [own]
+
+
+async def test_a_text_is_looked_for_in_the_newest_inputs_only(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("postgres.statements", "sqlite"):
+        monkeypatch.setattr(f"kern.db.{module}.reading.SEARCHED", 2)
+    for number in range(4):
+        given = dump({"messages": [{"role": "user", "content": f"same {number}"}]})
+        await store.submit(new_run(f"{number}", input=given))
+    assert await found(store, RunFilter(text="same")) == ["3", "2"]
+    assert [each.run_id for each in await store.find(RunFilter(text="same"), 9, "2")] == ["1", "0"]

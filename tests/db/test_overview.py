@@ -113,6 +113,15 @@ async def test_runs_that_stand_alike_are_counted_together(store: Store) -> None:
     assert await store.overview.groups(1) == [Group("due 0", 4)]
 
 
+async def test_agents_are_found_by_their_runs(store: Store) -> None:
+    assert await store.overview.agents(10) == []
+    await store.cancel("pending cancel")
+    for number, agent_id in enumerate(("b", "a", "b", "ü", "c")):
+        await store.submit(new_run(f"{number}", session_id=f"{number}", agent_id=agent_id))
+    assert await store.overview.agents(10) == ["a", "b", "c", "ü"]
+    assert await store.overview.agents(2) == ["a", "b"]
+
+
 async def test_the_last_steps_begin_with_the_last_answer_and_have_no_text(store: Store) -> None:
     asks = answer(None, ToolCall("1", "search", "{}"), ToolCall("2", "send", "{}"), starts=(0, 1))
     for run_id in ("run", "first", "silent"):

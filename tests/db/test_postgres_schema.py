@@ -13,12 +13,14 @@ import pytest
 from msgspec.structs import replace
 from stores import CLAIM, LEASE, SWARM, Recorder, Spawn, address, ending, execute, new_run, same
 
+from kern.agent import Agent
 from kern.db.postgres import PostgresDb, connector
 from kern.db.postgres import schema as tables
 from kern.db.postgres.migrations import MIGRATIONS
 from kern.db.values import Kind, Signal
 from kern.errors import SchemaVersionError
 from kern.local.postgres import EmbeddedPostgres
+from kern.testing import ScriptedModel
 
 SUBMIT = f"""{SWARM}
 async def main(number):
@@ -267,7 +269,7 @@ async def test_session_tables_of_one_schema_share_a_queue_and_no_entry(
 
 
 async def test_the_advice_on_vacuum_is_taken_by_postgresql(postgres: EmbeddedPostgres) -> None:
-    page = Path(__file__).parents[2] / "docs" / "scale.md"
+    page = Path(__file__).parents[2] / "docs/explanation/scale.md"
     [shown] = re.findall(r"^```sql\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     async with PostgresDb(postgres.url) as db:
         await db.store()
@@ -281,4 +283,33 @@ async def test_the_advice_on_vacuum_is_taken_by_postgresql(postgres: EmbeddedPos
         assert {"kern_sessions_runs", "pgqueuer"} <= {each["relname"] for each in set_for}
     finally:
         await owner.execute("ALTER SYSTEM RESET autovacuum_naptime")
+        await owner.close()
+
+
+async def test_the_grants_of_the_page_are_what_an_application_needs(
+    postgres: EmbeddedPostgres, new_db: PostgresDb
+) -> None:
+    page = Path(__file__).parents[2] / "docs/guides/security.md"
+    [shown] = re.findall(r"^```sql\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    async with new_db:
+        await new_db.store()
+    schema, table = new_db._names.schema, new_db.session_table
+    role = f"app_{schema}"
+    owner = await asyncpg.connect(postgres.superuser_url)
+    try:
+        await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'app'")
+        grants = shown.replace("SCHEMA kern", f"SCHEMA {schema}").replace("TO app", f"TO {role}")
+        await owner.execute(grants)
+        url = postgres.url.replace("//ai:ai@", f"//{role}:app@")
+        db = PostgresDb(url, table, schema)
+        agent = Agent("Poet", ScriptedModel(["Roses."]), db=db)
+        run = await agent.arun("A word, please.", background=True)
+        ended = await agent.await_run(run.run_id)
+        assert ended is not None
+        assert ended.content == "Roses."
+        await agent.adelete_session(ended.session_id)
+        assert await agent.aget_run_output(run.run_id) is None
+        await db.aclose()
+    finally:
+        await owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
         await owner.close()

@@ -197,16 +197,14 @@ async def test_a_statement_that_lost_a_deadlock_is_sent_again(
     monkeypatch: pytest.MonkeyPatch,
     tries: int,
 ) -> None:
-    superuser = await asyncpg.connect(postgres.superuser_url)
-    await superuser.execute(f"GRANT SET ON PARAMETER deadlock_timeout TO {postgres.user}")
-    await superuser.close()
     monkeypatch.setattr(connections, "_PAUSES", connections._PAUSES[: tries - 1])
     store = await opened(postgres_db)
     sequence = f"{store.names.session_table}_sent"
     await admin.execute(f"CREATE SEQUENCE {sequence}")
-    await admin.execute("SET deadlock_timeout = '30s'")  # So that the other side is to give in.
-    async with admin.transaction():
-        await admin.execute("SELECT pg_advisory_xact_lock(1)")
+    other = await asyncpg.connect(postgres.superuser_url)
+    await other.execute("SET deadlock_timeout = '30s'")  # So that the store's side is to give in.
+    async with other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(1)")
         sending = asyncio.create_task(
             store._fetch(
                 f"SELECT nextval('{sequence}') AS sent, pg_advisory_xact_lock(2)::text, "
@@ -214,12 +212,13 @@ async def test_a_statement_that_lost_a_deadlock_is_sent_again(
             )
         )
         async with asyncio.timeout(20):
-            while not await admin.fetchval(
+            while not await other.fetchval(
                 "SELECT EXISTS (SELECT FROM pg_locks "
                 "WHERE locktype = 'advisory' AND objid = 2 AND granted)"
             ):
                 assert not sending.done()
-        await admin.execute("SELECT pg_advisory_xact_lock(2)")
+        await other.execute("SELECT pg_advisory_xact_lock(2)")
+    await other.close()
     if tries == 1:
         with pytest.raises(DatabaseUnavailableError, match="deadlock"):
             await sending

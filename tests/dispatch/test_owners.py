@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from kern.dispatch import owners
 from kern.dispatch.owners import is_gone, new_executor
 
 BODY = """
@@ -36,6 +38,14 @@ def test_another_process_of_the_same_number_is_another() -> None:
     token, machine, pid, begun = name.split("-")
     earlier = f"{token}-{machine}-{pid}-{int(begun, 16) - 1:x}"
     assert is_gone(earlier)
+
+
+def test_of_a_process_that_a_sandbox_hides_nothing_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = new_executor()
+    monkeypatch.setattr(owners, "_PROC", tmp_path)
+    assert not is_gone(name)
 
 
 @pytest.mark.parametrize("name", [None, "", "0f" * 8, "a-b-c-d", "---", "é-é-é-é"])

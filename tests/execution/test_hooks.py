@@ -14,7 +14,6 @@ from media import png
 from pydantic import BaseModel
 
 from kern.agent import Agent
-from kern.cli.runs.timeline import timeline
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import (
@@ -28,6 +27,7 @@ from kern.execution.hooks import Hooks
 from kern.guardrails import BaseGuardrail, PIIDetectionGuardrail
 from kern.hooks import hook
 from kern.media import Image
+from kern.operations.timeline import timeline
 from kern.run.agent import RunEvent, RunInput, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.content import blob_of

@@ -56,7 +56,7 @@ async def events(agent: Agent, run_id: str, **options: Any) -> list[Any]:
     return [event async for event in agent.astream_run(run_id, **options)]
 
 
-SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
+SECURITY = Path(__file__).parents[2] / "docs/guides/security.md"
 
 LATER = datetime.now(UTC) + timedelta(days=1)
 

@@ -1,10 +1,12 @@
 """What others have written does not command the terminal."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kern.run.printable import one_line, printable
+from kern.run.printable import escaped, one_line, printable, visible
 
 ANY = st.text(st.characters())  # Lone surrogates included.
 
@@ -38,3 +40,10 @@ def test_a_line_is_one_and_no_longer_than_it_may_be(text: str, most: int) -> Non
 )
 def test_lines(text: str, line: str) -> None:
     assert one_line(text, 10) == line
+
+
+@given(st.text())
+def test_json_that_is_edited_hides_nothing_and_says_the_same(text: str) -> None:
+    edited = escaped(json.dumps(text, ensure_ascii=False))
+    assert json.loads(edited) == text
+    assert visible(edited) == edited

@@ -21,7 +21,9 @@ Spawn = Callable[..., "subprocess.Popen[str]"]
 
 _others = count()
 
-_TABLES = ("runs", "sessions", "states", "blobs", "approvals", "webhooks", "keys")
+_TABLES = (
+    *("runs", "sessions", "states", "blobs", "approvals", "webhooks", "keys", "figures", "tick"),
+)
 
 LEASE = 60.0
 """A lease that outlives every test."""

@@ -116,7 +116,7 @@ class Running(AgentDefinition[Deps, Output]):
                 goes on with :meth:`astream_run`, in any process.
             yield_run_output: with ``stream``, yield the run itself at the end.
             images: what the model is shown beside the input, as part of its last message of the
-                user; a file is read now. See ``docs/media.md``.
+                user; a file is read now. See ``docs/guides/media.md``.
             audio: recordings, likewise.
             videos: likewise.
             files: documents, likewise.
@@ -144,7 +144,7 @@ class Running(AgentDefinition[Deps, Output]):
                 ``"reject"``: it is refused with SessionBusyError. ``"interrupt"``: the others
                 are cancelled, and it starts when they have stopped. ``"parallel"``: it starts at
                 once, and nobody waits for it.
-            webhook: an URL that is sent the run's end; see ``docs/webhooks.md``.
+            webhook: an URL that is sent the run's end; see ``docs/guides/webhooks.md``.
             connection: your own connection to the agent's PostgreSQL, of asyncpg or SQLAlchemy
                 (asynchronous): the run is accepted in its transaction, and begins after the
                 commit. Its place in the session is that of its first delivery.
@@ -157,7 +157,7 @@ class Running(AgentDefinition[Deps, Output]):
             add_dependencies_to_context: likewise.
             add_session_state_to_context: likewise.
             store: False to have nothing of the run kept once it has ended: it is journaled only
-                until then. Not with ``background``. See ``docs/operations.md``.
+                until then. Not with ``background``. See ``docs/guides/operations.md``.
             raise_on_error: False to return a foreground run that failed, with its error, instead
                 of raising it; by default the agent's.
             debug_mode: log what the run does, at the level DEBUG.

@@ -198,7 +198,7 @@ def release() -> None:
     """Release the background runs that synchronous methods have begun in this process.
 
     For a process that ends without Python's exit handlers: call it where its framework says that
-    the process ends. See ``docs/deploy.md``.
+    the process ends. See ``docs/guides/deploy.md``.
     """
     close_portal()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
+from kern.cli.output import AsJson, print_json
 from kern.errors import InvalidInputError
 from kern.run.codec import decode_object
 from kern.run.printable import printable
@@ -23,7 +24,6 @@ app = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(help="The approval's id.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 By = Annotated[
     str | None,
     typer.Option(help="Who decides; by default who is logged in here.", show_default=False),
@@ -67,7 +67,7 @@ def list_approvals(
         )
     )
     if as_json:
-        typer.echo(json.dumps({"total": total, "approvals": found}, indent=2))
+        print_json({"total": total, "approvals": found})
     else:
         _show_all(found, total)
 
@@ -85,7 +85,7 @@ def show(
     if found is None:
         raise _missing(approval)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
     else:
         _show(found)
 
@@ -105,6 +105,7 @@ def approve(
     result: Annotated[
         str | None, typer.Option(help="What the call has returned that was made elsewhere.")
     ] = None,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -120,7 +121,7 @@ def approve(
         data["values"] = _object("--values", values)
     if result is not None:
         data["result"] = result
-    _resolve(existing_database(db, table, schema), approval, "approved", by, data)
+    _resolve(existing_database(db, table, schema), approval, "approved", by, data, as_json)
 
 
 @app.command()
@@ -128,6 +129,7 @@ def reject(
     approval: Id,
     by: By = None,
     note: Annotated[str | None, typer.Option(help="What the model is told of it.")] = None,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -137,7 +139,7 @@ def reject(
     kern approvals reject 0190… --note "Too much."
     """
     data = {} if note is None else {"note": note}
-    _resolve(existing_database(db, table, schema), approval, "rejected", by, data)
+    _resolve(existing_database(db, table, schema), approval, "rejected", by, data, as_json)
 
 
 def _resolve(
@@ -146,6 +148,7 @@ def _resolve(
     status: str,
     by: str | None,
     data: Mapping[str, object],
+    as_json: bool,
 ) -> None:
     fields: ApprovalChange = {"status": status, "resolved_by": by or getpass.getuser()}
     if data:
@@ -162,6 +165,9 @@ def _resolve(
     if changed is None:
         typer.echo(f"Error: {shown} is not pending: {_decided(found)}.", err=True)
         raise typer.Exit(1)
+    if as_json:
+        print_json(found)
+        return
     run = printable(str(found["run_id"]))
     goes_on = found["run_status"] == "PENDING"
     then = f"run {run} goes on" if goes_on else f"run {run} goes on once it is continued"

@@ -1,13 +1,13 @@
 """``kern budgets``: how much users may use in a period, and what they have used."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import Annotated, cast
 
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
+from kern.cli.output import AsJson, print_json
 from kern.run.budget import Budget, Period, Spending, check_period
 from kern.run.codec import check_id
 from kern.run.printable import printable
@@ -21,7 +21,6 @@ User = Annotated[
     ),
 ]
 Per = Annotated[str, typer.Option(help="The period, of UTC: hour, day, week or month.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 EVERYBODY = "everybody"
 
@@ -47,7 +46,7 @@ def list_budgets(
     else:
         found = asyncio.run(database.aget_spending(user))
     if as_json:
-        typer.echo(json.dumps([_as_json(each) for each in found], indent=2))
+        print_json([_as_json(each) for each in found])
     else:
         _show(found)
 
@@ -58,6 +57,7 @@ def set_budget(
     per: Per = "day",
     cost: Annotated[float | None, typer.Option(help="US dollars.", show_default=False)] = None,
     tokens: Annotated[int | None, typer.Option(help="Tokens.", show_default=False)] = None,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -68,13 +68,17 @@ def set_budget(
     """
     budget = Budget(user, cast(Period, per), cost, tokens)
     asyncio.run(existing_database(db, table, schema).aset_budget(budget))
-    typer.echo(f"{_whose(budget)} may use {_limits(budget)} per {budget.per}")
+    if as_json:
+        print_json(_as_json(budget))
+    else:
+        typer.echo(f"{_whose(budget)} may use {_limits(budget)} per {budget.per}")
 
 
 @app.command()
 def delete(
     user: User = None,
     per: Per = "day",
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -87,7 +91,10 @@ def delete(
     if not asyncio.run(existing_database(db, table, schema).adelete_budget(user, period)):
         typer.echo(f"There is no budget of {whose} per {per}.", err=True)
         raise typer.Exit(1)
-    typer.echo(f"The budget of {whose} per {per} is deleted")
+    if as_json:
+        print_json({"user_id": user, "per": period, "deleted": True})
+    else:
+        typer.echo(f"The budget of {whose} per {per} is deleted")
 
 
 def _whose(budget: Budget) -> str:
@@ -121,7 +128,8 @@ def _show(found: Sequence[Budget | Spending]) -> None:
     from rich.table import Table as Rows
     from rich.text import Text
 
-    from kern.cli.terminal import cell, console, dollars
+    from kern.cli.terminal import cell, console
+    from kern.operations.wording import dollars
 
     if not found:
         console().print("No budgets.")

@@ -1,7 +1,6 @@
 """``kern keys``: makes API keys for the HTTP service, lists and revokes them."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
+from kern.cli.output import AsJson, print_json
 from kern.db.keys import Key
 from kern.errors import ConfigurationError
 from kern.run.budget import Budget
@@ -17,8 +17,6 @@ from kern.run.duration import parse_duration
 from kern.run.printable import printable
 
 app = typer.Typer(help="API keys for the HTTP service.", no_args_is_help=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -73,7 +71,7 @@ def create(
 
     key, secret = asyncio.run(main())
     if as_json:
-        typer.echo(json.dumps(_as_json(key) | {"key": secret}))
+        print_json(_as_json(key) | {"key": secret})
         return
     limit = "" if budget is None else f" {printable(user)} may use ${budget:,g} per month."
     typer.echo(
@@ -97,7 +95,7 @@ def list_keys(
         check_id("--user", user)
     found = asyncio.run(existing_database(db, table, schema).alist_keys(user))
     if as_json:
-        typer.echo(json.dumps([_as_json(each) for each in found], indent=2))
+        print_json([_as_json(each) for each in found])
     else:
         _show(found)
 
@@ -105,6 +103,7 @@ def list_keys(
 @app.command()
 def revoke(
     key: Annotated[str, typer.Argument(help="The id of the key.", show_default=False)],
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -114,7 +113,10 @@ def revoke(
     if not asyncio.run(existing_database(db, table, schema).arevoke_key(key)):
         typer.echo(f"There is no key {printable(key)} that is not revoked.", err=True)
         raise typer.Exit(1)
-    typer.echo(f"The key {printable(key)} is revoked")
+    if as_json:
+        print_json({"key_id": key, "revoked": True})
+    else:
+        typer.echo(f"The key {printable(key)} is revoked")
 
 
 def _allows(key: Key) -> str:

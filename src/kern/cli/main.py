@@ -7,8 +7,10 @@ from typer.core import TyperGroup
 
 from kern import __version__
 from kern.cli import approvals, budgets, db, keys, model, schedules, users
+from kern.cli.figures import figures
 from kern.cli.runs import commands as runs
 from kern.cli.serve.command import serve
+from kern.cli.ui import ui
 from kern.cli.worker.command import worker
 from kern.cli.workers import workers
 from kern.errors import KernError
@@ -35,6 +37,8 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(worker)
 app.command()(workers)
+app.command()(figures)
+app.command()(ui)
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(db.app, name="db")

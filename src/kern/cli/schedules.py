@@ -1,7 +1,6 @@
 """``kern schedules``: what agents do by themselves."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, TypeVar, cast
@@ -10,6 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
+from kern.cli.output import AsJson, print_json
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.listing import RunFilter
@@ -32,7 +32,7 @@ Name = Annotated[str, typer.Argument(help="The schedule.")]
 @app.command(name="list")
 def list_schedules(
     agent: Annotated[str | None, typer.Option(help="Only those of the agent with this id.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -40,7 +40,7 @@ def list_schedules(
     """Show the schedules, and when each runs next."""
     found = _use(existing_database(db, table, schema), lambda schedules: schedules.find(agent))
     if as_json:
-        typer.echo(json.dumps([schedule.to_dict() for schedule in found], indent=2))
+        print_json([schedule.to_dict() for schedule in found])
     else:
         _show(found)
 
@@ -65,6 +65,7 @@ def create(
     force: Annotated[
         bool, typer.Option("--force", help="Also for an agent that the database does not know yet.")
     ] = False,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -87,27 +88,50 @@ def create(
             await _check_agent(store, agent)
         return await store.schedules.create(schedule)
 
-    _tell(_open(existing_database(db, table, schema), put))
+    _tell(_open(existing_database(db, table, schema), put), as_json)
 
 
 @app.command()
-def pause(name: Name, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
+def pause(
+    name: Name,
+    as_json: AsJson = False,
+    db: Url = None,
+    table: Table = TABLE,
+    schema: Schema = SCHEMA,
+) -> None:
     """Have a schedule start no runs, until it is resumed."""
-    _tell(_use(existing_database(db, table, schema), lambda schedules: schedules.pause(name)))
+    database = existing_database(db, table, schema)
+    _tell(_use(database, lambda schedules: schedules.pause(name)), as_json)
 
 
 @app.command()
-def resume(name: Name, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
+def resume(
+    name: Name,
+    as_json: AsJson = False,
+    db: Url = None,
+    table: Table = TABLE,
+    schema: Schema = SCHEMA,
+) -> None:
     """Have a paused schedule go on; what it missed meanwhile is skipped."""
-    _tell(_use(existing_database(db, table, schema), lambda schedules: schedules.resume(name)))
+    database = existing_database(db, table, schema)
+    _tell(_use(database, lambda schedules: schedules.resume(name)), as_json)
 
 
 @app.command()
-def delete(name: Name, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
+def delete(
+    name: Name,
+    as_json: AsJson = False,
+    db: Url = None,
+    table: Table = TABLE,
+    schema: Schema = SCHEMA,
+) -> None:
     """Delete a schedule; the runs that it started stay."""
     if not _use(existing_database(db, table, schema), lambda schedules: schedules.delete(name)):
         raise ScheduleNotFoundError(f"There is no schedule {name!r}.")
-    typer.echo(f"{printable(name)} is deleted")
+    if as_json:
+        print_json({"name": name, "deleted": True})
+    else:
+        typer.echo(f"{printable(name)} is deleted")
 
 
 async def _check_agent(store: Store, agent: str) -> None:
@@ -134,7 +158,10 @@ def _open(database: Database, work: Callable[[Store], Awaitable[Result]]) -> Res
     return asyncio.run(main())
 
 
-def _tell(schedule: Schedule) -> None:
+def _tell(schedule: Schedule, as_json: bool) -> None:
+    if as_json:
+        print_json(schedule.to_dict())
+        return
     what = "is paused" if schedule.paused else f"runs next at {_local(schedule, schedule.next_at)}"
     typer.echo(f"{printable(schedule.name)} {what}")
 

@@ -1,21 +1,19 @@
 """``kern db migrate``, ``status`` and ``prune``: the tables of a database, and what is in them."""
 
 import asyncio
-import json
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database, open_database
+from kern.cli.output import AsJson, print_json
 from kern.db.database import Database
 from kern.db.values import TablesVersion
 from kern.run.duration import parse_duration
 
 MIGRATION_DUE, TOO_NEW, DAMAGED = 3, 4, 5
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def migrate(
@@ -44,7 +42,7 @@ def migrate(
 
     found, known = asyncio.run(main())
     if as_json:
-        typer.echo(json.dumps({"from": found, "to": known}))
+        print_json({"from": found, "to": known})
     elif found is None:
         typer.echo(f"The tables of {database} are made, version {known}")
     elif found == known:
@@ -58,6 +56,7 @@ def prune(
         str, typer.Option(help="How long ago the runs must have ended: 12h, 30d, 8w.")
     ],
     dry_run: Annotated[bool, typer.Option(help="Only say how many there are.")] = False,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -69,6 +68,9 @@ def prune(
     """
     age = parse_duration("--older-than", older_than)
     count = asyncio.run(_prune(existing_database(db, table, schema), age, dry_run))
+    if as_json:
+        print_json({"dry_run": dry_run, "runs": count})
+        return
     runs = "1 run" if count == 1 else f"{count:,} runs"
     typer.echo(f"{runs} would be deleted" if dry_run else f"{runs} deleted")
 
@@ -108,7 +110,7 @@ def show_status(database: Database, as_json: bool) -> None:
     """
     values = asyncio.run(_status(database))
     if as_json:
-        typer.echo(json.dumps(values))
+        print_json(values)
     else:
         _show(values)
     if values["tables"] != values["known"]:
@@ -119,7 +121,8 @@ def show_status(database: Database, as_json: bool) -> None:
 
 async def _status(database: Database) -> dict[str, object]:
     from kern import __version__
-    from kern.cli.fleet import fleet_status
+    from kern.operations.figures import as_json, course_of
+    from kern.operations.fleet import fleet_status
 
     found, known = await database.version()
     state = "missing" if found is None else "newer" if found > known else "old"
@@ -136,9 +139,21 @@ async def _status(database: Database) -> dict[str, object]:
         schedules = await store.schedules.find()
         values["runs"] = (await store.load())._asdict()
         values |= await fleet_status(store)
+        values["last_hour"] = as_json(await course_of(store, "1h"))["whole"]
         values["schedules"] = len(schedules)
         values["paused_schedules"] = sum(schedule.paused for schedule in schedules)
     return values
+
+
+def _hour(hour: dict[str, Any]) -> str:
+    """Return what happened in the last hour."""
+    from kern.operations.wording import dollars, seconds
+
+    ended = ", ".join(f"{hour[each]:,} {each}" for each in ("completed", "failed", "cancelled"))
+    wait, duration = (seconds(hour[f"{each}_p95"]) for each in ("wait", "duration"))
+    measured = f"; p95: waited {wait}, took {duration}" if wait else ""
+    cost = f"; {dollars(hour['cost'])}" if hour["cost"] else ""
+    return f"{hour['submitted']:,} submitted, {ended}{measured}{cost}"
 
 
 def _show(values: dict[str, object]) -> None:
@@ -170,6 +185,9 @@ def _show(values: dict[str, object]) -> None:
             f"{runs['running']:,} running, {runs['due']:,} due, {runs['waiting']:,} waiting for "
             f"another run, {runs['delayed']:,} delayed{total}",
         )
+        hour = values["last_hour"]
+        if isinstance(hour, dict):
+            rows.add_row("Last hour", _hour(hour))
         for name, text in fleet_rows(values):
             rows.add_row(name, text)
         rows.add_row("Schedules", f"{values['schedules']}, {values['paused_schedules']} paused")

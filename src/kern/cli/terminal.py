@@ -1,19 +1,16 @@
 """What the commands share that show runs to people."""
 
-import json
-import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kern.operations.wording import about
 from kern.run.base import RunStatus
-from kern.run.duration import format_duration
-from kern.run.message import Metrics
-from kern.run.printable import one_line, printable
+from kern.run.printable import one_line
 from kern.run.record import RunRecord
 
 STYLES = {
@@ -30,8 +27,6 @@ _WIDE = 10_000
 
 # The columns of a table are that far apart.
 _GAP = 2
-
-_WORDS = re.compile(r'"content":"((?:[^"\\]|\\u[0-9a-f]{4}|\\[^u])*)')
 
 
 def console() -> Console:
@@ -53,53 +48,6 @@ def status_of(record: RunRecord, now: datetime) -> Text:
     elif record.status is RunStatus.pending and record.run_at and record.run_at > now:
         shown.append(f" in {about(record.run_at - now)}", "dim")
     return shown
-
-
-def age(record: RunRecord, now: datetime) -> str:
-    """Return about how long ago a run was accepted."""
-    return about(now - record.created_at)
-
-
-def took(record: RunRecord, now: datetime) -> str:
-    """Return how long a run has executed, since its first attempt began."""
-    if record.started_at is None:
-        return ""
-    ended = record.finished_at
-    if ended is None and record.status is not RunStatus.running:
-        return ""
-    return format_duration((ended or now) - record.started_at)
-
-
-def about(time: timedelta) -> str:
-    """Return a span of time in one unit."""
-    seconds = max(0, int(time.total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
-
-
-def dollars(cost: float) -> str:
-    """Return an amount of US dollars, with more digits the smaller it is."""
-    return f"${cost:,.{2 if cost >= 100 else 4 if cost >= 0.01 else 6}f}"
-
-
-def cost_text(metrics: Metrics) -> str:
-    """Return what a run cost, and of how many model calls that is not known."""
-    known = "" if metrics.cost is None else dollars(metrics.cost)
-    if not metrics.unpriced_calls:
-        return known
-    calls = "model call" if metrics.unpriced_calls == 1 else "model calls"
-    return f"{known and f'{known} and '}unknown for {metrics.unpriced_calls} {calls}"
-
-
-def first_words(record: RunRecord) -> str:
-    """Return how the input of a listed run begins: of its JSON text there is a part only."""
-    found = _WORDS.search(record.beginning or "")
-    try:
-        return printable(json.loads(f'"{found[1]}"')) if found else ""
-    except ValueError:
-        return ""
 
 
 class Column(NamedTuple):

@@ -9,6 +9,7 @@ import typer
 
 from kern.cli.asking import Yes, is_confirmed
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
+from kern.cli.output import AsJson, print_json
 from kern.db.database import Database
 from kern.run.codec import check_id
 from kern.run.printable import printable
@@ -32,6 +33,7 @@ def erase(
         float, typer.Option(min=0, help="How many seconds to wait for running runs to stop.")
     ] = 60.0,
     yes: Yes = False,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -43,6 +45,9 @@ def erase(
     if not (yes or is_confirmed(f"Cancel the runs of {shown}, and delete everything of {shown}?")):
         raise typer.Exit(1)
     erased = asyncio.run(database.adelete_user(user_id, timeout=timeout))
+    if as_json:
+        print_json({"user_id": user_id, "erased": erased._asdict()})
+        return
     counted = ", ".join(f"{name}: {count:,}" for name, count in erased._asdict().items())
     typer.echo(f"{shown} is erased ({counted})")
 

@@ -1,7 +1,6 @@
 """``kern workers``: the processes that execute runs."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
+from kern.cli.output import AsJson, print_json
 from kern.db.database import Database
 from kern.db.processes import KEPT, Process
 from kern.run.codec import check_id
@@ -22,7 +22,7 @@ def workers(
     agent: Annotated[
         str | None, typer.Option(help="Only those that serve this agent.", show_default=False)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -42,7 +42,7 @@ def workers(
         if agent is None or agent in each.agents
     ]
     if as_json:
-        typer.echo(json.dumps([_as_json(each) for each in fleet], indent=2))
+        print_json([_as_json(each) for each in fleet])
     else:
         _show(fleet)
 

@@ -13,6 +13,7 @@ from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
 from kern.db.erasing import Erasing
+from kern.db.figures import Figures
 from kern.db.keys import Keys
 from kern.db.outbox import Outbox
 from kern.db.overview import Overview
@@ -30,7 +31,12 @@ from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 
 class SessionType(Enum):
-    """Whose sessions they are; kern keeps those of agents."""
+    """Whose sessions they are; kern keeps those of agents.
+
+    Example:
+        >>> SessionType("agent")
+        <SessionType.AGENT: 'agent'>
+    """
 
     AGENT = "agent"
     TEAM = "team"
@@ -57,6 +63,7 @@ class Store(Reading, Resuming):
         approvals: what people have to allow, and have decided.
         keys: the API keys.
         erasing: what keeps nothing of runs.
+        figures: what happened in each minute and hour.
     """
 
     queue: Queue
@@ -71,6 +78,7 @@ class Store(Reading, Resuming):
     approvals: Approvals
     keys: Keys
     erasing: Erasing
+    figures: Figures
 
     def __init__(self) -> None:
         """Have no users yet."""

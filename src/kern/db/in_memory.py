@@ -7,7 +7,16 @@ __all__ = ["InMemoryDb"]
 
 
 class InMemoryDb(SqliteDb):
-    """Sessions and runs in memory: everything that SQLite does, until the process ends."""
+    """Sessions and runs in memory: everything that SQLite does, until the process ends.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import ScriptedModel
+        >>> agent = Agent("Poet", ScriptedModel(["Roses are red."]), db=InMemoryDb())
+        >>> run = agent.run("A line, please.", background=True)
+        >>> agent.wait_run(run.run_id).content
+        'Roses are red.'
+    """
 
     @explained
     def __init__(self, session_table: str = "kern_sessions") -> None:

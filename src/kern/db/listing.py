@@ -5,9 +5,34 @@ from datetime import datetime
 from typing import NamedTuple
 
 from kern.run.base import RunStatus
+from kern.run.codec import dump
 
 BEGINNING = 1000
 """How many characters of a listed run's input are read."""
+
+SEARCHED = 2000
+"""In how many runs a text is looked for that is no id."""
+
+LARGE = 32_768
+"""From how many bytes on, as PostgreSQL keeps it, an input is not looked into for a text."""
+
+IDS = ("session_id", "user_id", "agent_id")
+"""What else of a run may begin with a text that is searched for, beside its own id."""
+
+NEAR_RUNS, NEAR_VALUES = 1000, 50
+"""How many ids of runs, and of others, from the text on are looked at."""
+
+CONTENT = '"content":"'
+"""What stands before what an input says."""
+
+
+def sought(text: str) -> tuple[str, str]:
+    """Return what ids begin with, and what inputs say as JSON, where a text is searched for.
+
+    Neither holds what no database can hold.
+    """
+    known = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return known.replace("\0", "\N{REPLACEMENT CHARACTER}"), dump(known)[1:-1]
 
 
 def is_no_child(runs: str, of: str | None = None) -> str:
@@ -38,6 +63,9 @@ class RunFilter:
         seen_by: who is to see them: those are left out that are another user's.
         without_children: whether those are left out that tool calls of the same session's runs are.
         agents: whose runs, where those of several agents are wanted; empty for any.
+        parent_run_id: the run whose tool calls they are.
+        text: how the id of the run, its session, user or agent begins, or what the beginning of
+            its input says, of the newest :data:`SEARCHED` runs that are wanted otherwise.
     """
 
     agent_id: str | None = None
@@ -49,6 +77,8 @@ class RunFilter:
     seen_by: str | None = None
     without_children: bool = False
     agents: tuple[str, ...] = ()
+    parent_run_id: str | None = None
+    text: str | None = None
 
 
 class Load(NamedTuple):

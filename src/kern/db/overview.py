@@ -88,5 +88,13 @@ class Overview(ABC):
         """
 
     @abstractmethod
+    async def agents(self, limit: int) -> list[str]:
+        """Return the ids of the agents that runs are of, in order.
+
+        Args:
+            limit: how many at most.
+        """
+
+    @abstractmethod
     async def last_steps(self, run_ids: Sequence[str]) -> list[JournalRow]:
         """Return the rows of runs from the last answer of a model on, without slices of text."""

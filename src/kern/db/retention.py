@@ -68,5 +68,6 @@ class Retention(ABC):
     async def clean(self) -> int:
         """Delete some of what nobody reads any more, and say how much.
 
-        These are cancels of runs that have not arrived within 7 days, and the queue's log.
+        These are cancels of runs that have not arrived within 7 days, figures that are too old,
+        and the queue's log.
         """

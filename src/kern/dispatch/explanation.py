@@ -4,7 +4,7 @@
 clock. :func:`step_under_way` says what an executing run is doing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from kern.run.entry import read_row
 from kern.run.fold import RunState, apply_entry
 from kern.run.printable import call_line, one_line
 from kern.run.record import JournalRow, RunRecord
-from kern.run.requirement import RunRequirement, requirements_from_json
+from kern.run.requirement import RequirementKind, RunRequirement, requirements_from_json
 from kern.run.steps import VERSION
 
 
@@ -257,16 +257,26 @@ def _paused(record: RunRecord, standing: Standing) -> Why:
     )
 
 
+_WANTED: Mapping[RequirementKind, str] = {
+    "confirmation": "confirmation of",
+    "user_input": "fields to fill in for",
+    "user_feedback": "answers to",
+    "external_execution": "the result, from elsewhere, of",
+}
+
+
 def describe_requirement(requirement: RunRequirement) -> str:
     """Return what a run waits for, in one line: with the child that asks, and what it says."""
     call, child = requirement.tool_execution, requirement.member_agent_name
     shown = call_line(call.tool_name, call.arguments)
+    if requirement.kind == "user_feedback" and (questions := requirement.user_feedback_schema):
+        shown = one_line(" ".join(each.question for each in questions), 120)
     if child is not None:
         shown = f"{one_line(child, 60)}'s {shown}"
     if requirement.kind == "unknown_outcome":
         return f"outcome of {shown}, which was interrupted"
     said = f" ({one_line(requirement.message, 80)})" if requirement.message else ""
-    return f"{requirement.kind.replace('_', ' ')} of {shown}{said}"
+    return f"{_WANTED[requirement.kind]} {shown}{said}"
 
 
 def _refusal(record: RunRecord, standing: Standing, fleet: Sequence[Process]) -> str:

@@ -37,7 +37,9 @@ def is_gone(executor: str | None) -> bool:
         return True
     except (ValueError, OverflowError, OSError):  # It may be another user's, and lives.
         return False
-    return then != 0 and _begun(number) != then
+    now = _begun(number)
+    # Where a sandbox hides other processes (hidepid), nothing is known.
+    return 0 not in (then, now) and now != then
 
 
 @cache

@@ -104,18 +104,21 @@ class Upkeep:
         if uncommitted:
             for run_id, transaction in await self._store.rolled_back(uncommitted):
                 self._definitions.unpin(run_id, transaction)
+        if swept is not None:
+            await self._store.figures.count()
 
     async def _log_loss(self, run_id: str) -> None:
         """Log that the executor of a run was lost, and what became of the run."""
         record = await self._store.get(run_id)
         if record is None:
             return
+        claimed = record.status is RunStatus.running  # By the next attempt, meanwhile.
         run = RunInfo(
             run_id,
             record.session_id,
             record.agent_id,
             record.user_id,
-            record.attempt,
+            record.attempt - claimed,
             record.parent_run_id,
         )
         for each in everywhere:

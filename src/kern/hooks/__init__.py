@@ -28,8 +28,8 @@ def hook(
     Args:
         function: the function, where it stands without brackets.
         run_in_background: call it once the run has its answer, beside everything that follows, so
-            that nobody waits for it. It can refuse and change nothing. See ``docs/hooks.md`` for
-            what becomes of it where its process is lost.
+            that nobody waits for it. It can refuse and change nothing. See ``docs/guides/hooks.md``
+            for what becomes of it where its process is lost.
 
     Raises:
         ConfigurationError: it is no function, or ``run_in_background`` no bool.

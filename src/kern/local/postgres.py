@@ -133,7 +133,7 @@ class EmbeddedPostgres:
         """The port on which the server of this data directory runs, or None where it does not."""
         if not (self._cluster / "postmaster.pid").exists():
             return None
-        if _execute(_programs() / "pg_ctl", "status", "-D", self._cluster).returncode != 0:
+        if _execute(self._programs() / "pg_ctl", "status", "-D", self._cluster).returncode != 0:
             return None
         return int((self._cluster / "postmaster.pid").read_text().splitlines()[3])
 
@@ -211,9 +211,12 @@ class EmbeddedPostgres:
             *("-w", "-t", str(_START_SECONDS)),
         )
 
+    def _programs(self) -> Path:
+        return _programs()
+
     def _run(self, program: str, *arguments: str | Path, stdin: str = "") -> None:
         """Run one of PostgreSQL's programs, and raise what it and the server's log say."""
-        done = _execute(_programs() / program, *arguments, stdin=stdin)
+        done = _execute(self._programs() / program, *arguments, stdin=stdin)
         if done.returncode == 0:
             return
         said = done.stdout

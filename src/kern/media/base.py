@@ -41,6 +41,11 @@ class Media(ABC):
         mime_type: such as ``"image/png"``; by default what its bytes or its name say.
         hash: of media of a run, the SHA-256 of its bytes, by which the database has it.
         size: of media of a run, its length in bytes.
+
+    Example:
+        >>> from kern.media import Image
+        >>> Image.from_base64("aGk=", mime_type="image/png").content
+        b'hi'
     """
 
     kind: ClassVar[str]

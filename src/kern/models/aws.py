@@ -53,7 +53,12 @@ class _Service(AnthropicService):
 
 
 class Claude(AnthropicClaude):
-    """A Claude behind Bedrock's Messages API."""
+    """A Claude behind Bedrock's Messages API.
+
+    Example:
+        >>> Claude("anthropic.claude-sonnet-5-5", aws_region="eu-central-1").id
+        'anthropic.claude-sonnet-5-5'
+    """
 
     provider = "Bedrock"
     _service_class: ClassVar[type[AnthropicService]] = _Service

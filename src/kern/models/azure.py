@@ -10,6 +10,10 @@ class AzureOpenAI(OpenAILike):
     """A deployment on Azure, which the id names.
 
     The resource is what ``AZURE_OPENAI_ENDPOINT`` holds; ``base_url`` ends with ``/openai/v1``.
+
+    Example:
+        >>> AzureOpenAI("my-deployment", base_url="https://acme.openai.azure.com/openai/v1").server_address
+        'acme.openai.azure.com/openai/v1'
     """
 
     at: ClassVar[Provider] = Provider(

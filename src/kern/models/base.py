@@ -82,6 +82,14 @@ class ModelRequest:
             such as the messages in the form in which they are sent.
         session_id: the conversation; requests that go on from one another have the same one.
         options: how the answer is to be made, where this call says so.
+
+    Example:
+        >>> from kern.testing import ScriptedModel
+        >>> model = ScriptedModel(["Hello."])
+        >>> from kern.agent import Agent
+        >>> _ = Agent("Greeter", model, instructions="Be polite.").run("Hi")
+        >>> [message.role for message in model.requests[0].messages]
+        ['system', 'user']
     """
 
     messages: Sequence[Message]
@@ -105,6 +113,10 @@ class ModelResponse:
         finish_reason: why the answer ended.
         model: the model that answered, as the provider names it, or None where it does not say.
         id: the provider's id of the answer, or None where it has none.
+
+    Example:
+        >>> ModelResponse(Message("assistant", "Hi."), Metrics(output_tokens=2)).finish_reason
+        'stop'
     """
 
     message: Message
@@ -116,7 +128,12 @@ class ModelResponse:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of the answer's text."""
+    """A piece of the answer's text.
+
+    Example:
+        >>> "".join(piece.text for piece in [Text("Hel"), Text("lo.")])
+        'Hello.'
+    """
 
     text: str
 

@@ -7,7 +7,12 @@ from kern.models.openai.provider import Provider
 
 
 class Ollama(OpenAILike):
-    """A model at Ollama; ``OLLAMA_HOST`` says where, and its cloud asks for ``OLLAMA_API_KEY``."""
+    """A model at Ollama; ``OLLAMA_HOST`` says where, and its cloud asks for ``OLLAMA_API_KEY``.
+
+    Example:
+        >>> Ollama("qwen3").server_address
+        'localhost:11434/v1'
+    """
 
     at: ClassVar[Provider] = Provider(
         "Ollama",

@@ -7,7 +7,12 @@ from kern.models.openai.provider import Provider
 
 
 class OpenRouter(OpenAILike):
-    """A model at OpenRouter."""
+    """A model at OpenRouter.
+
+    Example:
+        >>> OpenRouter("anthropic/claude-sonnet-4.5").server_address
+        'openrouter.ai/api/v1'
+    """
 
     at: ClassVar[Provider] = Provider(
         "OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"

@@ -29,6 +29,10 @@ class ApprovalType(StrEnum):
 
     ``required``: it is made as the run pauses, and can be decided by itself. ``audit``: it is made
     once somebody has decided.
+
+    Example:
+        >>> ApprovalType("audit") is ApprovalType.audit
+        True
     """
 
     required = "required"

@@ -35,6 +35,10 @@ class UserFeedbackOption:
         label: the answer.
         description: what it means.
         selected: whether it was chosen.
+
+    Example:
+        >>> UserFeedbackOption("Window", description="With a view.").selected
+        False
     """
 
     label: str
@@ -52,6 +56,12 @@ class UserFeedbackQuestion:
         options: the answers to choose from.
         multi_select: whether several may be chosen.
         selected_options: the labels that were chosen; None where nobody has.
+
+    Example:
+        >>> options = [UserFeedbackOption("Aisle"), UserFeedbackOption("Window")]
+        >>> question = UserFeedbackQuestion("Which seat?", options=options)
+        >>> [option.label for option in question.options]
+        ['Aisle', 'Window']
     """
 
     question: str

@@ -24,6 +24,10 @@ class RunStatus(StrEnum):
     ``PENDING → RUNNING → COMPLETED | ERROR | CANCELLED``; a run that waits for a person is
     ``PAUSED``, and one whose executor released it or was lost is ``PENDING`` again. ``REGENERATED``
     is one in whose place another stands: later runs are not shown it.
+
+    Example:
+        >>> RunStatus("PAUSED") is RunStatus.paused, RunStatus.paused.is_terminal
+        (True, False)
     """
 
     pending = "PENDING"
@@ -41,7 +45,12 @@ class RunStatus(StrEnum):
 
 
 class CancellationStage(StrEnum):
-    """Where a cancel has met a run."""
+    """Where a cancel has met a run.
+
+    Example:
+        >>> CancellationStage("tool") is CancellationStage.tool
+        True
+    """
 
     before_start = "before_start"
     model = "model"
@@ -67,6 +76,17 @@ class RunInfo:
         parent_run_id: the run whose tool started it.
         agent_name: what people call its agent, where that is known.
         traceparent: the trace that it was submitted in, as W3C Trace Context writes it, or None.
+
+    Example:
+        >>> from kern import Agent, Middleware
+        >>> from kern.testing import ScriptedModel
+        >>> class Names(Middleware):
+        ...     async def run(self, run, execute):
+        ...         print(run.agent_id, run.attempt)
+        ...         return await execute()
+        >>> agent = Agent("Poet", ScriptedModel(["Roses."]), middleware=[Names()])
+        >>> _ = agent.run("A word, please.")
+        poet 1
     """
 
     run_id: str
@@ -117,6 +137,17 @@ class RunContext(Generic[Deps]):
         debug_mode: whether more is logged of the run.
         answers: what people have answered where this tool call has waited for them.
         is_approved: whether a person has allowed this tool call.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> def whoami(run_context: RunContext) -> str:
+        ...     '''Say who asks.'''
+        ...     return f"{run_context.user_id} in {run_context.session_id}"
+        >>> model = ScriptedModel([Reply.tool_calls(("whoami", {})), "Ada."])
+        >>> agent = Agent("Doorman", model, tools=[whoami])
+        >>> agent.run("Who am I?", user_id="ada", session_id="hall").tools[0].result
+        'ada in hall'
     """
 
     run_id: str

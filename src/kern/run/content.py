@@ -13,13 +13,23 @@ from kern.errors import InvalidInputError
 
 
 class Url(msgspec.Struct, frozen=True, omit_defaults=True, tag="url"):
-    """Media that the provider fetches from an address."""
+    """Media that the provider fetches from an address.
+
+    Example:
+        >>> ImagePart(Url("https://example.com/cat.png"), detail="low").source.url
+        'https://example.com/cat.png'
+    """
 
     url: str
 
 
 class Inline(msgspec.Struct, frozen=True, omit_defaults=True, tag="inline"):
-    """Media held in the message itself, in memory; what is written refers to it by its hash."""
+    """Media held in the message itself, in memory; what is written refers to it by its hash.
+
+    Example:
+        >>> Inline(b"%PDF-1.7")
+        Inline(<8 bytes>)
+    """
 
     data: bytes
 
@@ -47,7 +57,12 @@ Source: TypeAlias = Url | Inline | Blob
 
 
 class TextPart(msgspec.Struct, frozen=True, omit_defaults=True, tag="text"):
-    """A piece of the message's text."""
+    """A piece of the message's text.
+
+    Example:
+        >>> TextPart("What is this?").text
+        'What is this?'
+    """
 
     text: str
 
@@ -59,6 +74,12 @@ class ImagePart(msgspec.Struct, frozen=True, omit_defaults=True, tag="image"):
         source: where it is.
         mime_type: such as ``"image/png"``, or None where only the source knows.
         detail: how closely the model is to look, in the provider's words (``"low"``, ``"high"``).
+
+    Example:
+        >>> from kern.run.message import Message
+        >>> picture = ImagePart(Url("https://example.com/cat.png"))
+        >>> Message("user", (TextPart("What is this?"), picture)).text
+        'What is this?'
     """
 
     source: Source
@@ -88,6 +109,10 @@ class FilePart(msgspec.Struct, frozen=True, omit_defaults=True, tag="file"):
         mime_type: such as ``"application/pdf"`` or ``"video/mp4"``, or None where only the source
             knows.
         name: its file name, or None.
+
+    Example:
+        >>> FilePart(Inline(b"%PDF-1.7"), "application/pdf", name="invoice.pdf").name
+        'invoice.pdf'
     """
 
     source: Source

@@ -86,6 +86,11 @@ class RunStartedEvent(RunOutputEvent):
     Attributes:
         model: the agent's model, where the reader's process knows it.
         model_provider: who serves it.
+
+    Example:
+        >>> kind = RunEvent.run_started
+        >>> RunStartedEvent(kind, "run", "session", "agent", model="gpt-5.4-mini").model
+        'gpt-5.4-mini'
     """
 
     model: str | None = field(default=None, kw_only=True, compare=False)
@@ -105,6 +110,16 @@ class RunContentEvent(RunOutputEvent):
         citations: None.
         image: None.
         references: None.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> agent = Agent("Poet", ScriptedModel([Reply.text("Roses ", "are red.")]))
+        >>> for event in agent.run("A line, please.", stream=True):
+        ...     if isinstance(event, RunContentEvent):
+        ...         print(repr(event.content))
+        'Roses '
+        'are red.'
     """
 
     content_type: ClassVar[str] = "str"
@@ -119,13 +134,28 @@ class RunContentEvent(RunOutputEvent):
 
 @dataclass(slots=True)
 class RunContentVoidedEvent(RunOutputEvent):
-    """The last pieces are void: their text is the content, and the model is asked again."""
+    """The last pieces are void: their text is the content, and the model is asked again.
+
+    Example:
+        >>> shown = "Roses are bl"  # what the pieces were until now
+        >>> kind = RunEvent.run_content_voided
+        >>> event = RunContentVoidedEvent(kind, "run", "session", "agent", content="are bl")
+        >>> shown.removesuffix(event.content)
+        'Roses '
+    """
 
     content: str = field(kw_only=True)
 
 
 class RunIntermediateContentEvent(RunOutputEvent):
-    """A piece of what a tool yields that is no part of the answer."""
+    """A piece of what a tool yields that is no part of the answer.
+
+    Example:
+        >>> kind = RunEvent.run_intermediate_content
+        >>> event = RunIntermediateContentEvent(kind, "run", "session", "agent", content="Page 1")
+        >>> event.content
+        'Page 1'
+    """
 
     __slots__ = ()
 
@@ -136,6 +166,11 @@ class RunContentCompletedEvent(RunOutputEvent):
 
     Attributes:
         content_type: the type of the content, ``"str"`` for text.
+
+    Example:
+        >>> kind = RunEvent.run_content_completed
+        >>> RunContentCompletedEvent(kind, "run", "session", "agent", content="Hi.").content_type
+        'str'
     """
 
     content: Any = field(default=None, kw_only=True)
@@ -149,6 +184,11 @@ class ModelRequestStartedEvent(RunOutputEvent):
     Attributes:
         model: the agent's model, where the reader's process knows it.
         model_provider: who serves it.
+
+    Example:
+        >>> kind = RunEvent.model_request_started
+        >>> ModelRequestStartedEvent(kind, "run", "session", "agent", model="gpt-5.4-mini").model
+        'gpt-5.4-mini'
     """
 
     model: str | None = field(default=None, kw_only=True, compare=False)
@@ -161,6 +201,15 @@ class ModelRequestCompletedEvent(RunOutputEvent):
 
     Attributes:
         metrics: what the call used.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import ScriptedModel
+        >>> agent = Agent("Poet", ScriptedModel(["Roses are red."]))
+        >>> for event in agent.run("A line, please.", stream=True, stream_events=True):
+        ...     if isinstance(event, ModelRequestCompletedEvent):
+        ...         print(event.content, event.input_tokens, event.output_tokens)
+        Roses are red. 10 5
     """
 
     content: str = field(kw_only=True)
@@ -204,7 +253,15 @@ class ModelRequestCompletedEvent(RunOutputEvent):
 
 @dataclass(slots=True)
 class ToolCallStartedEvent(RunOutputEvent):
-    """A tool was called."""
+    """A tool was called.
+
+    Example:
+        >>> tool = ToolExecution("call_1", "search", '{"query": "heat pumps"}')
+        >>> kind = RunEvent.tool_call_started
+        >>> event = ToolCallStartedEvent(kind, "run", "session", "agent", tool=tool)
+        >>> event.tool.tool_name, event.tool.tool_args
+        ('search', {'query': 'heat pumps'})
+    """
 
     tool: ToolExecution = field(kw_only=True)
 
@@ -218,6 +275,18 @@ class ToolCallCompletedEvent(RunOutputEvent):
         videos: videos.
         audio: recordings.
         files: other files.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> def add(a: int, b: int) -> int:
+        ...     return a + b
+        >>> model = ScriptedModel([Reply.tool_calls(("add", {"a": 2, "b": 3})), "Five."])
+        >>> agent = Agent("Clerk", model, tools=[add])
+        >>> for event in agent.run("What is 2 + 3?", stream=True, stream_events=True):
+        ...     if isinstance(event, ToolCallCompletedEvent):
+        ...         print(event.tool.tool_name, event.content)
+        add 5
     """
 
     content: str = field(kw_only=True)
@@ -230,7 +299,14 @@ class ToolCallCompletedEvent(RunOutputEvent):
 
 @dataclass(slots=True)
 class ToolCallErrorEvent(RunOutputEvent):
-    """A tool has failed, or was not called."""
+    """A tool has failed, or was not called.
+
+    Example:
+        >>> tool = ToolExecution("call_1", "search", "{}")
+        >>> kind = RunEvent.tool_call_error
+        >>> ToolCallErrorEvent(kind, "run", "session", "agent", tool=tool, content="Offline.").error
+        'Offline.'
+    """
 
     content: str = field(kw_only=True)
     tool: ToolExecution = field(kw_only=True)
@@ -265,7 +341,22 @@ class CustomEvent(RunOutputEvent):
 
 @dataclass(slots=True)
 class RunPausedEvent(RunOutputEvent):
-    """The run waits for a person."""
+    """The run waits for a person.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> from kern.tools import tool
+        >>> @tool(requires_confirmation=True)
+        ... def pay(amount: int) -> str:
+        ...     return f"paid {amount}"
+        >>> model = ScriptedModel([Reply.tool_calls(("pay", {"amount": 5}))])
+        >>> agent = Agent("Cashier", model, tools=[pay])
+        >>> for event in agent.run("Pay 5 euros.", stream=True):
+        ...     if isinstance(event, RunPausedEvent):
+        ...         print([each.tool_name for each in event.tools])
+        ['pay']
+    """
 
     @property
     @override
@@ -275,13 +366,25 @@ class RunPausedEvent(RunOutputEvent):
 
 
 class RunContinuedEvent(RunOutputEvent):
-    """A person has decided, or has asked for a retry."""
+    """A person has decided, or has asked for a retry.
+
+    Example:
+        >>> kind = RunEvent.run_continued
+        >>> RunContinuedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
 
 class RunResumedEvent(RunOutputEvent):
-    """A later attempt goes on with the run."""
+    """A later attempt goes on with the run.
+
+    Example:
+        >>> kind = RunEvent.run_resumed
+        >>> RunResumedEvent(kind, "run", "session", "agent", 7).seq
+        7
+    """
 
     __slots__ = ()
 
@@ -292,6 +395,11 @@ class RunCancelledEvent(RunOutputEvent):
 
     Attributes:
         reason: why, where that was said.
+
+    Example:
+        >>> kind = RunEvent.run_cancelled
+        >>> RunCancelledEvent(kind, "run", "session", "agent", reason="The user left.").reason
+        'The user left.'
     """
 
     reason: str | None = field(default=None, kw_only=True)
@@ -306,6 +414,12 @@ class RunErrorEvent(RunOutputEvent):
             of it.
         error_id: the kind of what a check has found.
         additional_data: what it says beside its message.
+
+    Example:
+        >>> kind = RunEvent.run_error
+        >>> event = RunErrorEvent(kind, "run", "session", "agent", content="Slow down.")
+        >>> event.error_type is None  # the attempt has failed, and the run goes on
+        True
     """
 
     error_type: str | None = field(default=None, kw_only=True)
@@ -331,6 +445,14 @@ class RunCompletedEvent(RunOutputEvent):
         audio: recordings.
         files: other files.
         response_audio: the answer as sound.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import ScriptedModel
+        >>> agent = Agent("Poet", ScriptedModel(["Roses are red."]))
+        >>> *_, last = agent.run("A line, please.", stream=True, stream_events=True)
+        >>> isinstance(last, RunCompletedEvent), last.content, last.metrics.model_calls
+        (True, 'Roses are red.', 1)
     """
 
     content: Any = field(default=None, kw_only=True)

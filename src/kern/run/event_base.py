@@ -15,7 +15,12 @@ from kern.run.tool import ToolExecution, with_text
 
 
 class RunEvent(StrEnum):
-    """The kinds of events in a run."""
+    """The kinds of events in a run.
+
+    Example:
+        >>> RunEvent("RunContent") is RunEvent.run_content
+        True
+    """
 
     run_started = "RunStarted"
     run_content = "RunContent"

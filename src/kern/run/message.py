@@ -381,6 +381,10 @@ class Citations(msgspec.Struct, frozen=True):
 
     Attributes:
         urls: each with ``url`` and ``title``, in the order of the passages that rest on them.
+
+    Example:
+        >>> Citations([CitationPart("https://example.com/heat", "Heat pumps")]).urls[0].title
+        'Heat pumps'
     """
 
     urls: list[CitationPart]

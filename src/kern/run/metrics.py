@@ -18,6 +18,10 @@ class ModelMetrics(msgspec.Struct, omit_defaults=True):
         cache_write_tokens: input tokens that its provider put into its cache.
         reasoning_tokens: output tokens spent on reasoning.
         cost: in US dollars; None where the price is not known.
+
+    Example:
+        >>> ModelMetrics("gpt-5.4-mini", input_tokens=10, output_tokens=5).to_dict()
+        {'id': 'gpt-5.4-mini', 'input_tokens': 10, 'output_tokens': 5}
     """
 
     id: str | None = None
@@ -55,6 +59,10 @@ class ToolCallMetrics(msgspec.Struct, omit_defaults=True):
         start_time: when it began, in seconds since 1970.
         end_time: when its result was there.
         duration: the seconds between them.
+
+    Example:
+        >>> ToolCallMetrics(duration=0.25).to_dict()
+        {'duration': 0.25}
     """
 
     start_time: float | None = None

@@ -1,4 +1,4 @@
-"""Texts that models, tools and users have written, made fit for a terminal."""
+"""Texts that models, tools and users have written, made fit for a terminal or a page."""
 
 import re
 
@@ -6,6 +6,16 @@ import re
 def printable(text: str) -> str:
     """Return ``text`` without what would command the terminal, or cannot be encoded for it."""
     return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def visible(text: str) -> str:
+    """Return ``text`` as a page shows it: what would turn the direction of writing is named."""
+    return _TURNING.sub(lambda found: f"[U+{ord(found[0]):04X}]", printable(text))
+
+
+def escaped(text: str) -> str:
+    """Return JSON text in which nothing is hidden from who edits it: it says the same."""
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def one_line(text: str, most: int) -> str:
@@ -24,3 +34,6 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 # They turn the direction of writing, for the rest of the line, too.
 _TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+
+# In JSON text both can be in strings only, but for the end of a line.
+_HIDDEN = re.compile(rf"(?!\r)(?:{_UNPRINTABLE.pattern}|{_TURNING.pattern})")

@@ -165,9 +165,13 @@ class Schedule:
             return [tick for tick in ticks if now - tick <= _GRACE][::-1]
         return [*ticks][::-1]
 
+    def run_id(self, tick: datetime) -> str:
+        """Return the id of the run that the moment starts."""
+        return f"{self.name}@{tick.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+
     def run(self, tick: datetime) -> NewRun:
         """Return the run that the moment starts, the same in every process."""
-        run_id = f"{self.name}@{tick.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+        run_id = self.run_id(tick)
         metadata = {
             **(self.metadata or {}),
             "schedule": self.name,

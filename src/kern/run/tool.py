@@ -28,6 +28,11 @@ class ToolSchema:
         parameters: its arguments, as a JSON Schema of an object.
         strict: whether the provider is to hold the model to the parameters, where it can; by
             default it does what the provider does by itself.
+
+    Example:
+        >>> city = {"type": "object", "properties": {"city": {"type": "string"}}}
+        >>> ToolSchema("weather", "Tells the weather of a city.", city).name
+        'weather'
     """
 
     name: str

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
+from kern.errors import ConfigurationError
 from kern.server import conversations, health, models
 from kern.server.auth import Auth, authenticator_of
 from kern.server.chat import routes as chat
@@ -26,6 +27,7 @@ def create_app(
     grace: float = 10.0,
     limits: Limits | None = None,
     cors_origins: Sequence[str] = (),
+    ui: bool = True,
 ) -> FastAPI:
     """Return the application that serves agents over HTTP.
 
@@ -36,8 +38,8 @@ def create_app(
         agents: the agents, each with an id of its own, and a database.
         auth: how callers are known: ``"keys"``, by the API keys in the agents' database (``kern
             keys create``); ``"jwt"``, by JSON Web Tokens, as the environment says
-            (``KERN_JWT_SECRET`` or ``KERN_JWT_JWKS_URL``, see ``docs/security.md``); ``"none"``,
-            not at all, and then only processes on this machine are served; or an
+            (``KERN_JWT_SECRET`` or ``KERN_JWT_JWKS_URL``, see ``docs/guides/security.md``);
+            ``"none"``, not at all, and then only processes on this machine are served; or an
             :class:`~kern.server.caller.Authenticator` of your own.
         worker: whether it executes background runs, too; else only workers do.
         grace: seconds that foreground runs are given at the end; background runs are released at
@@ -45,13 +47,36 @@ def create_app(
         limits: how much a request may send, and a user ask for; by default ``Limits()``.
         cors_origins: the origins whose pages may call it from a browser, such as
             ``"https://chat.example.com"``; by default none.
+        ui: whether it shows itself in a browser, at ``/ui``, to the same callers.
 
     Raises:
         ConfigurationError: two agents have one id, an agent has no name or database, or a setting
             cannot be used.
     """
+    if not agents:
+        raise ConfigurationError("There is no agent to serve.")
     limits = limits or Limits()
     service = Service(agents, authenticator_of(auth, agents, cors_origins), limits)
+    app = application(service, worker=worker, grace=grace)
+    for each in (responses, conversations, models, chat, runs, health):
+        app.include_router(each.router)
+    if ui:  # Its templates take a while to import.
+        from kern.server.ui.pages import add_pages
+
+        add_pages(app)
+    add_document(app)
+    add_layers(app, limits, cors_origins)
+    return app
+
+
+def application(service: Service, *, worker: bool, grace: float) -> FastAPI:
+    """Return an application without routes, which begins and ends with what it serves.
+
+    Args:
+        service: what it serves.
+        worker: whether it executes background runs.
+        grace: seconds that foreground runs are given at the end.
+    """
     app = FastAPI(
         title="kern",
         openapi_url="/openapi.json",
@@ -61,12 +86,19 @@ def create_app(
         lifespan=lambda _: lifespan(service, worker=worker, grace=grace),
     )
     app.state.kern = service
-    for each in (responses, conversations, models, chat, runs, health):
-        app.include_router(each.router)
-    add_document(app)
+    return app
+
+
+def add_layers(app: FastAPI, limits: Limits, cors_origins: Sequence[str]) -> None:
+    """Have an application limit, refuse and count requests, and say so as it does everywhere.
+
+    Args:
+        app: the application, with all its routes.
+        limits: how much a request may send.
+        cors_origins: the origins whose pages may call it.
+    """
     # What is added later is further out.
     add_limits(app, limits)
     add_problems(app)
     add_headers(app, cors_origins)
     app.add_middleware(Counting)
-    return app

@@ -23,6 +23,10 @@ class Scope(StrEnum):
         read_all: see those of all users.
         admin: everything.
         metrics: read ``/metrics``.
+
+    Example:
+        >>> Scope("read:all") is Scope.read_all
+        True
     """
 
     runs = "runs"
@@ -39,6 +43,11 @@ class Caller(msgspec.Struct, frozen=True):
         user_id: on whose behalf; None for nobody's, who sees everything: trusted code.
         scopes: what it may do.
         agents: the ids of the agents that it may see; None for all.
+
+    Example:
+        >>> ada = Caller("ada", frozenset({Scope.runs}), agents=frozenset({"poet"}))
+        >>> ada.may(Scope.approve), ada.sees("poet"), ada.reads
+        (False, True, 'ada')
     """
 
     user_id: str | None = None
@@ -70,7 +79,15 @@ EVERYBODY = Caller(scopes=frozenset(Scope))
 
 
 class Authenticator(ABC):
-    """Says who sends a request."""
+    """Says who sends a request.
+
+    Example:
+        >>> class Proxy(Authenticator):  # for a proxy in front that has signed people in
+        ...     async def authenticate(self, request: Request) -> Caller:
+        ...         if user := request.headers.get("x-user"):
+        ...             return Caller(user)
+        ...         raise RequestError(401, "Sign in first.", code="not_signed_in")
+    """
 
     @abstractmethod
     async def authenticate(self, request: Request) -> Caller:

@@ -63,6 +63,11 @@ class RequestError(KernError):
         code: a word for programs, such as ``"agent_not_found"``.
         param: the parameter that it is about, or None.
         headers: headers of the response, such as ``Retry-After``.
+
+    Example:
+        >>> error = RequestError(401, "Sign in first.", code="not_signed_in")
+        >>> error.status, str(error)
+        (401, 'Sign in first.')
     """
 
     def __init__(
@@ -223,19 +228,32 @@ def _of_validation(error: RequestValidationError) -> RequestError:
     return RequestError(400, f"{detail}.", code="invalid_request", param=named[0][0] or None)
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
-    """Answer a request that has met an error."""
+def refusal_of(request: Request, error: Exception) -> RequestError:
+    """Return what a request is refused with that has met an error; what nobody foresaw is logged.
+
+    Args:
+        request: the request.
+        error: what it has met.
+    """
     match error:
         case HTTPException():
-            return _of_framework(request, error).response(request)
+            return _of_framework(request, error)
         case RequestValidationError():
-            return _of_validation(error).response(request)
+            return _of_validation(error)
         case KernError():
             refused = problem_of(error)
             if refused.status == 500:
                 _log(request.scope, error)
-            return refused.response(request)
-    return Response(status_code=400)  # Its client has left, and reads nothing.
+            return refused
+        case ClientDisconnect():  # It reads nothing.
+            return RequestError(400, "The client has left.", code="client_left")
+    _log(request.scope, error)
+    return problem_of(KernError())
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Answer a request that has met an error."""
+    return refusal_of(request, error).response(request)
 
 
 def _log(scope: Scope, error: Exception) -> None:
@@ -262,9 +280,8 @@ class _Unexpected:
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise  # The server logs it, and closes the connection, so that the client sees it.
-            _log(scope, error)
-            refused = problem_of(KernError())
-            await refused.response(Request(scope))(scope, receive, send)
+            request = Request(scope)
+            await refusal_of(request, error).response(request)(scope, receive, send)
 
 
 def add_problems(app: FastAPI) -> None:

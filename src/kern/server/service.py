@@ -7,7 +7,6 @@ from fastapi import Request
 
 from kern.agent.agent import Agent
 from kern.agent.serving import databases_of
-from kern.errors import ConfigurationError
 from kern.server.caller import Authenticator, Caller
 from kern.server.limits import Limits, Queue, Rate
 from kern.server.problems import RequestError
@@ -35,10 +34,8 @@ class Service:
         """Serve agents.
 
         Raises:
-            ConfigurationError: there is none, two have one id, or one has no name or database.
+            ConfigurationError: two have one id, or one has no name or database.
         """
-        if not agents:
-            raise ConfigurationError("There is no agent to serve.")
         self.databases = list(databases_of(agents))
         self.agents = {each.id: each for each in agents}
         self.authenticator = authenticator
@@ -54,9 +51,17 @@ class Service:
         Raises:
             RequestError: nobody knows who that is (401), or there were too many (429).
         """
-        caller = await self.authenticator.authenticate(request)
+        caller = await self.known(request)
         await self._rate.count(caller.user_id)
         return caller
+
+    async def known(self, request: Request) -> Caller:
+        """Return who sends a request, without counting it.
+
+        Raises:
+            RequestError: nobody knows who that is (401).
+        """
+        return await self.authenticator.authenticate(request)
 
     async def check_queue(self, agent: AnyAgent, caller: Caller) -> None:
         """Count one more background run that a caller is about to submit.

@@ -5,7 +5,7 @@ agent, ``kern worker --otel`` for a worker. It needs the extra ``telemetry``, wh
 of OpenTelemetry; the SDK, exporters and where they send to are the program's. Names follow
 version 0.1.0 of OpenTelemetry's semantic conventions for generative AI
 (github.com/open-telemetry/semantic-conventions-genai); what these do not know begins with
-``kern.``. See ``docs/telemetry.md``.
+``kern.``. See ``docs/guides/telemetry.md``.
 
 Until somebody asks for it nothing of this, or of OpenTelemetry, is imported.
 """

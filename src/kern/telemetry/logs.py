@@ -45,6 +45,13 @@ class JsonFormatter(logging.Formatter):
 
     ``time`` is in UTC, ``exception`` a traceback. A record without an ``event`` of its own has
     ``level``, ``logger`` and ``message``.
+
+    Example:
+        >>> formatter = JsonFormatter()
+        >>> record = logging.makeLogRecord({"msg": "paid", "levelname": "INFO", "amount": 5})
+        >>> line = json.loads(formatter.format(record))
+        >>> line["message"], line["amount"]
+        ('paid', 5)
     """
 
     @override

@@ -73,7 +73,7 @@ class OpenTelemetry(Observer):
     Below it are ``chat``, a call of a model, its repetitions included, and ``execute_tool``. What
     a tool call starts, such as the run of another agent, is below that.
 
-    No run fails of it, and none waits for it: see ``docs/telemetry.md``.
+    No run fails of it, and none waits for it: see ``docs/guides/telemetry.md``.
 
     Example:
         >>> from kern import Agent

@@ -26,6 +26,16 @@ class RequestRecord:
             the server has finished.
         disconnected: when the client closed the connection with the reply not complete.
         response_id: the id of the response that answers it.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.models.openai import OpenAIResponses
+        >>> from kern.testing import ProtocolServer, Reply
+        >>> with ProtocolServer([Reply.text("Paris.")]) as server:
+        ...     model = OpenAIResponses("any", base_url=server.base_url, api_key="none")
+        ...     _ = Agent("Guide", model).run("What is the capital of France?")
+        ...     print(server.requests[0].path, server.requests[0].body["model"])
+        /v1/responses any
     """
 
     method: str

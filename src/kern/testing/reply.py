@@ -22,6 +22,13 @@ class Usage:
         cache_write_tokens: the part of the input that was put into the cache.
         audio_input_tokens: the part of the input that was audio.
         audio_output_tokens: the part of the output that was audio.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> from kern.testing import Reply, ScriptedModel
+        >>> model = ScriptedModel([Reply.text("Hi.").counting(Usage(input_tokens=900))])
+        >>> Agent("Greeter", model).run("Hello").metrics.input_tokens
+        900
     """
 
     input_tokens: int = 10
@@ -40,6 +47,10 @@ class Reasoning:
     Attributes:
         summary: the summary's text; empty for none.
         encrypted_content: what the client hands back in the next turn.
+
+    Example:
+        >>> Reasoning("They asked for the capital.").summary
+        'They asked for the capital.'
     """
 
     summary: str = ""

@@ -51,6 +51,14 @@ class FunctionTool(Tool, Generic[P, R]):
 
     Attributes:
         function: the function itself.
+
+    Example:
+        >>> def weather(city: str) -> str:
+        ...     '''Tell the weather of a city.'''
+        ...     return f"It rains in {city}."
+        >>> found = FunctionTool(weather, name="forecast")
+        >>> found("Oslo"), found.name, found.schema.description
+        ('It rains in Oslo.', 'forecast', 'Tell the weather of a city.')
     """
 
     @explained

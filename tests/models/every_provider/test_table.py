@@ -1,4 +1,4 @@
-"""The table in docs/models.md says of each provider what the tests of this directory rest on."""
+"""The table in docs/guides/models.md says of each provider what the tests here rest on."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from providers import PROVIDERS
 
 from kern.models.openai import OpenAILike
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "models.md"
+DOCUMENT = Path(__file__).parents[3] / "docs/guides/models.md"
 
 
 @pytest.fixture(scope="module")

@@ -126,7 +126,9 @@ class World:
         self.clerk = Agent("Clerk", ScriptedModel(default=call), tools=[pay], db=self.db)
         writer = Agent("Writer", ScriptedModel(), db=self.db)
         hidden = Agent("Hidden", ScriptedModel(), db=self.db)
-        self.app = create_app([self.clerk, writer, hidden], auth="keys", worker=False)
+        # Of pages there is as much in tests/server/ui/test_access.py.
+        agents = [self.clerk, writer, hidden]
+        self.app = create_app(agents, auth="keys", worker=False, ui=False)
 
     async def key(self, user_id: str, *scopes: str, agents: list[str] | None = None) -> str:
         """Return a new key of a user."""

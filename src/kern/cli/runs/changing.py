@@ -1,7 +1,6 @@
 """``kern runs cancel`` and ``kern runs retry``: what is done with runs that are named or chosen."""
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import typer
 
 from kern.cli.asking import is_confirmed
+from kern.cli.output import print_json
 from kern.cli.runs.choosing import Choice
 from kern.dispatch.runtime import Runtime
 from kern.errors import ConfigurationError, DatabaseError, KernError, RunNotFoundError
@@ -214,7 +214,7 @@ class Changing:
                 {"run_id": each.run_id, "status": each.status, "changed": each.done}
                 for each in outcomes
             ]
-            typer.echo(json.dumps({"dry_run": self.dry_run, "runs": runs}, indent=2))
+            print_json({"dry_run": self.dry_run, "runs": runs})
 
 
 def _of(done: int, all_: int) -> str:

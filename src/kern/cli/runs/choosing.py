@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from kern.db.base import Store
+from kern.db.database import Database
 from kern.db.listing import RunFilter
 from kern.errors import ConfigurationError
+from kern.operations.looking import Look, look_at
 from kern.run.base import RunStatus
 from kern.run.codec import check_id
 from kern.run.duration import parse_moment
@@ -43,6 +45,16 @@ Until = Annotated[
     ),
 ]
 
+Search = Annotated[
+    str | None,
+    typer.Option(
+        "--search",
+        help="Only those whose id, or that of their session, user or agent, begins so, or whose "
+        "input says so; inputs are looked into of the newest 2,000 that are chosen otherwise.",
+        show_default=False,
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -54,6 +66,7 @@ class Choice:
     user: str | None = None
     since: str | None = None
     until: str | None = None
+    text: str | None = None
 
     def check(self) -> None:
         """Make sure that the ids can be ids.
@@ -103,4 +116,22 @@ class Choice:
                 since = parse_moment("--since", self.since, now)
             if self.until is not None:
                 until = parse_moment("--until", self.until, now)
-        return RunFilter(self.agent, self.statuses, self.session, self.user, since, until)
+        wanted = RunFilter(self.agent, self.statuses, self.session, self.user, since, until)
+        return replace(wanted, text=self.text or None)
+
+
+async def find(database: Database, choice: Choice, limit: int, before: str | None) -> Look:
+    """Return the runs that somebody has chosen, as they stand.
+
+    Args:
+        database: where they are.
+        choice: which ones.
+        limit: how many at most, the last accepted first.
+        before: the run before which they were accepted; by default there is none.
+
+    Raises:
+        RunNotFoundError: there is no run ``before``.
+    """
+    store = await database.store()
+    records = await store.page(await choice.to_filter(store), limit, before)
+    return await look_at(store, records)

@@ -9,7 +9,8 @@ import typer
 
 from kern.cli.asking import Yes
 from kern.cli.database import SCHEMA, TABLE, Schema, Table, Url, existing_database
-from kern.cli.runs.choosing import Agent, Choice, Session, Since, Status, Until, User
+from kern.cli.output import AsJson
+from kern.cli.runs.choosing import Agent, Choice, Search, Session, Since, Status, Until, User
 from kern.db.database import Database
 from kern.run.base import RunStatus
 from kern.run.codec import check_id
@@ -28,7 +29,6 @@ Run = Annotated[str, typer.Argument(help="The run's id.", show_default=False)]
 Runs = Annotated[
     list[str] | None, typer.Argument(help="The runs' ids; or choose them.", show_default=False)
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")]
 Limit = Annotated[
     int | None,
@@ -44,6 +44,7 @@ def list_runs(
     user: User = None,
     since: Since = None,
     until: Until = None,
+    search: Search = None,
     before: Annotated[
         str | None, typer.Option(help="Only those accepted before this run: the next page.")
     ] = None,
@@ -57,10 +58,10 @@ def list_runs(
 
     kern runs list --status error --since 1h
     """
+    from kern.cli.runs.choosing import find
     from kern.cli.runs.listing import show_json, show_table
-    from kern.cli.runs.looking import find
 
-    choice = Choice(agent, tuple(status or ()), session, user, since, until)
+    choice = Choice(agent, tuple(status or ()), session, user, since, until, search)
     choice.check()
     if before is not None:
         check_id("--before", before)
@@ -91,6 +92,7 @@ def watch(
     run: Annotated[
         str | None, typer.Argument(help="The run's id; by default all runs.", show_default=False)
     ] = None,
+    as_json: AsJson = False,
     db: Url = None,
     table: Table = TABLE,
     schema: Schema = SCHEMA,
@@ -98,6 +100,7 @@ def watch(
     """Follow a run until it ends; or all that have not ended, those that execute first.
 
     Of a run it tells what it is doing and since when, or why nobody executes it. Ctrl-C ends.
+    With --json it prints an object a line: each event of the run, or each change of any.
     With a run the exit code is 0 where it completed, 1 where it failed, was cancelled or paused.
     """
     from kern.cli.runs.watch import watch_all, watch_run
@@ -106,9 +109,9 @@ def watch(
     database = existing_database(db, table, schema)
     try:
         if run_id is None:
-            asyncio.run(watch_all(database))
+            asyncio.run(watch_all(database, in_json=as_json))
             return
-        status = _use(database, lambda runtime: watch_run(runtime, run_id))
+        status = _use(database, lambda runtime: watch_run(runtime, run_id, in_json=as_json))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if status is not RunStatus.completed:

@@ -1,28 +1,14 @@
 """``kern runs list``: runs as a table, or as JSON."""
 
-import json
-
-import typer
-from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 
-from kern.cli.runs.looking import Look
-from kern.cli.terminal import (
-    Column,
-    age,
-    cell,
-    choose,
-    console,
-    first_words,
-    status_of,
-    table_of,
-    took,
-)
-from kern.errors import JournalError
-from kern.run.agent import RunOutput
+from kern.cli.output import print_json
+from kern.cli.terminal import Column, cell, choose, console, status_of, table_of
+from kern.operations.listed import as_json, error_of
+from kern.operations.looking import Look
+from kern.operations.wording import age, first_words, took
 from kern.run.base import RunStatus
-from kern.run.codec import decode_object
 from kern.run.record import RunRecord
 
 # How many characters of an input or error are shown at most.
@@ -35,7 +21,7 @@ _TOLD, _EXPLAINED = 24, 48
 
 def show_json(look: Look) -> None:
     """Print one array with an object a run."""
-    typer.echo(json.dumps([as_json(record, look) for record in look.records], indent=2))
+    print_json([as_json(record, look) for record in look.records])
 
 
 def show_table(look: Look, limit: int) -> None:
@@ -85,56 +71,3 @@ def _told(record: RunRecord) -> Text:
     if record.error is None or record.status is RunStatus.paused:  # That is why it waits.
         return cell(first_words(record), most=_LONGEST)
     return cell(error_of(record), "red", _LONGEST)
-
-
-def output_of(record: RunRecord) -> RunOutput:
-    """Return a run, without what is stored of it where that is damaged."""
-    try:
-        return RunOutput.from_record(record)
-    except JournalError:
-        bare = replace(
-            record, output=None, error=None, metadata=None, usage=None, requirements=None
-        )
-        return RunOutput.from_record(bare)
-
-
-def error_of(record: RunRecord) -> str | None:
-    """Return what went wrong with a run."""
-    try:
-        error = decode_object(record.error).get("message")
-    except ValueError:
-        return record.error
-    return None if error is None else str(error)
-
-
-def as_json(record: RunRecord, look: Look) -> dict[str, object]:
-    """Return a listed run as JSON values, moments as ISO 8601."""
-    output = output_of(record)
-    moments = {
-        name: None if moment is None else moment.isoformat()
-        for name, moment in (
-            ("run_at", record.run_at),
-            ("created_at", record.created_at),
-            ("started_at", record.started_at),
-            ("finished_at", record.finished_at),
-        )
-    }
-    return {
-        "run_id": record.run_id,
-        "agent_id": record.agent_id,
-        "session_id": record.session_id,
-        "user_id": record.user_id,
-        "status": record.status.value,
-        "waiting": record.waiting,
-        "attempt": record.attempt,
-        "executor": record.executor,
-        "refusal": record.refusal,
-        "why": look.why_json(record.run_id),
-        "parent_run_id": record.parent_run_id,
-        "priority": record.priority,
-        **moments,
-        "input": first_words(record),
-        "error": error_of(record),
-        "metadata": output.metadata,
-        "metrics": output.metrics.to_dict(),
-    }

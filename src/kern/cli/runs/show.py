@@ -4,20 +4,19 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
-from kern.cli.runs.listing import as_json, error_of, output_of
-from kern.cli.runs.looking import Look, look_at
-from kern.cli.runs.timeline import timeline
-from kern.cli.terminal import age, cell, console, cost_text, status_of, took
+from kern.cli.output import print_json
+from kern.cli.terminal import cell, console, status_of
 from kern.db.database import Database
 from kern.errors import RunNotFoundError
+from kern.operations.listed import as_json, error_of, given_text, given_to, output_of
+from kern.operations.looking import Look, look_at
+from kern.operations.timeline import timeline
+from kern.operations.wording import age, cost_text, took
 from kern.run.base import RunStatus
 from kern.run.duration import format_duration
-from kern.run.input import RunInput
-from kern.run.message import Message
 from kern.run.printable import printable
 from kern.run.record import JournalRow, RunRecord
 
@@ -59,10 +58,10 @@ def show_json(look: Look, rows: Sequence[JournalRow]) -> None:
         **as_json(record, look),
         "step": look.step_json(record.run_id),
         "metrics": output.pop("metrics"),
-        "input": [each.to_dict() for each in _given(record)],
+        "input": [each.to_dict() for each in given_to(record)],
     }
     produced = {name: value for name, value in output.items() if name not in values}
-    typer.echo(json.dumps({**values, "output": produced, "events": events}, indent=2))
+    print_json({**values, "output": produced, "events": events})
 
 
 def show_run(look: Look, rows: Sequence[JournalRow]) -> None:
@@ -72,18 +71,10 @@ def show_run(look: Look, rows: Sequence[JournalRow]) -> None:
     shown.print(_facts(record, look))
     if record.status is not RunStatus.paused:  # What it waits for is said above.
         _print_text("Error", error_of(record) or "", "red")
-    _print_text("Input", "\n\n".join(each.text for each in _given(record)))
+    _print_text("Input", given_text(record))
     shown.print()
     shown.print(_timeline(record, rows))
     _print_text("Answer", output_of(record).get_content_as_string())
-
-
-def _given(record: RunRecord) -> Sequence[Message]:
-    """Return the input of a run, or nothing where that is damaged."""
-    try:
-        return RunInput.from_json(record.input or "").messages
-    except ValueError:
-        return []
 
 
 def _place(record: RunRecord, look: Look) -> Text:

@@ -1,29 +1,27 @@
 """``kern runs watch``: follows a run, or all that have not ended, as they go on."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Self
+from datetime import datetime
 
+import typer
 from rich.console import Console, Group
 from rich.live import Live
-from rich.spinner import Spinner
 from rich.text import Text
 
+from kern.cli.runs.following import Following, JsonLines, LiveText, PlainText
 from kern.cli.runs.listing import runs_table
-from kern.cli.runs.looking import Look, look_at
-from kern.cli.runs.timeline import describe
 from kern.cli.terminal import STYLES, cell, console
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.listing import RunFilter
-from kern.dispatch.explanation import Reason
 from kern.dispatch.runtime import Runtime
 from kern.errors import DatabaseUnavailableError
+from kern.operations.listed import as_json
+from kern.operations.looking import Look, look_at
 from kern.run.base import RunStatus
-from kern.run.duration import format_duration
-from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.printable import printable
 from kern.run.record import RunRecord
 
@@ -36,14 +34,17 @@ _OFTEN = 1.0
 # How many runs are followed where there is no screen that bounds them.
 _FOLLOWED = 1000
 
-# What a terminal shows besides the rows of a table, in lines, and besides a line, in characters.
+# What a terminal shows besides the rows of a table, in lines.
 _AROUND = 4
 
-_FAILED = (RunEvent.run_error, RunEvent.tool_call_error, RunEvent.run_cancelled)
 
-
-async def watch_run(runtime: Runtime, run_id: str) -> RunStatus:
+async def watch_run(runtime: Runtime, run_id: str, *, in_json: bool) -> RunStatus:
     """Print what happens in a run until it ends or pauses, and return its status.
+
+    Args:
+        runtime: the database.
+        run_id: the run.
+        in_json: whether to print an object a line.
 
     Raises:
         RunNotFoundError: there is no such run.
@@ -52,152 +53,52 @@ async def watch_run(runtime: Runtime, run_id: str) -> RunStatus:
     shown = console()
     record = await runtime.store.get(run_id)
     began = 0.0 if record is None else record.created_at.timestamp()
-    with _LiveText(shown) if shown.is_terminal else _PlainText(shown) as text:
-        looking = asyncio.create_task(_look_on(runtime.store, run_id, text))
+    following: Following = JsonLines()
+    if not in_json:
+        following = (LiveText if shown.is_terminal else PlainText)(shown, began)
+    with following:
+        looking = asyncio.create_task(_look_on(runtime.store, run_id, following))
         try:
             async with aclosing(runtime.stream(run_id, 0)) as events:
                 async for event in events:
-                    _tell(event, text, began)
+                    following.tell(event)
         finally:
             looking.cancel()
             with suppress(asyncio.CancelledError):
                 await looking
     record = await runtime.store.get(run_id)
     status = RunStatus.cancelled if record is None else record.status
-    shown.print(Text(f"{printable(run_id)} is {status}", STYLES[status]))
+    if not in_json:
+        shown.print(Text(f"{printable(run_id)} is {status}", STYLES[status]))
     return status
 
 
-async def _look_on(store: Store, run_id: str, text: "_PlainText") -> None:
+async def _look_on(store: Store, run_id: str, following: Following) -> None:
     """Say over and over what a run is doing, or why nobody executes it."""
     while True:
         with suppress(DatabaseUnavailableError):  # The stream waits for it, too.
             record = await store.get(run_id)
             if record is not None:
-                text.standing(await look_at(store, [record], with_steps=True), run_id)
+                following.standing(await look_at(store, [record], with_steps=True), run_id)
         await asyncio.sleep(_OFTEN)
 
 
-def _tell(event: RunOutputEvent, text: "_PlainText", began: float) -> None:
-    detail = describe(event)
-    match event.event:
-        case RunEvent.run_content:
-            text.add(event.content or "")
-            return
-        case RunEvent.run_content_completed:
-            return
-        case RunEvent.model_request_completed:
-            text.end()
-            detail = ""
-        case RunEvent.run_content_voided:
-            detail = "what was written of this answer is void"
-        case RunEvent.run_resumed:
-            detail = "by another attempt"
-        case RunEvent.run_completed:
-            detail = ""
-    style = "red" if event.event in _FAILED else "dim"
-    after = format_duration(timedelta(seconds=event.created_at - began))
-    text.line(Text(f"{event.seq:>4} {after:>7}  ", style).append(cell(f"{event.event} {detail}")))
+async def watch_all(database: Database, *, in_json: bool) -> None:
+    """Show the runs that have not ended, those that execute first, until cancelled.
 
-
-class _PlainText:
-    """Prints text as it comes, and lines between it."""
-
-    def __init__(self, shown: Console) -> None:
-        self._console = shown
-        self._text = ""
-        self._reason: Reason | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.end()
-
-    def add(self, piece: str) -> None:
-        """Show a piece of text."""
-        self._text += piece
-        self._print(piece)
-
-    def end(self) -> None:
-        """Have the text that was shown end with a line."""
-        shown, self._text = self._text, ""
-        if shown and not shown.endswith("\n"):
-            self._console.print()
-
-    def line(self, line: Text) -> None:
-        """Show a line, below the text."""
-        self.end()
-        self._console.print(line, soft_wrap=True)
-
-    def standing(self, look: Look, run_id: str) -> None:
-        """Show why nobody executes the run, whenever that is for another reason."""
-        why = look.whys.get(run_id)
-        reason = None if why is None else why.reason
-        if why is not None and reason not in (self._reason, Reason.executing):
-            self.line(cell(why.text, "yellow"))
-        self._reason = reason
-
-    def _print(self, text: str) -> None:
-        self._console.print(Text(printable(text)), end="", soft_wrap=True)
-
-
-class _LiveText(_PlainText):
-    """The same in a terminal: what is being written is below all else, with a spinner."""
-
-    def __init__(self, shown: Console) -> None:
-        super().__init__(shown)
-        self._live = Live(console=shown, refresh_per_second=8, transient=True)
-        self._spinner = Spinner("dots")
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        self._show()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.end()
-        self._live.stop()
-
-    def add(self, piece: str) -> None:
-        self._text += piece
-        self._show()
-
-    def end(self) -> None:
-        text, self._text = self._text, ""
-        self._show()
-        self._live.refresh()
-        if text:
-            self._console.print(Text(printable(text).removesuffix("\n")))
-
-    def standing(self, look: Look, run_id: str) -> None:
-        """Show beside the spinner what the run is doing, or why nobody executes it."""
-        most = max(20, self._console.width - _AROUND)
-        self._spinner.update(text=cell(look.why(run_id), "dim", most))
-
-    def _show(self) -> None:
-        # Of a text that is longer than the screen its end is shown.
-        width, height = self._console.size
-        lines = Text(printable(self._text[-width * height :])).wrap(self._console, width)
-        self._live.update(Group(*lines[-(height - _AROUND) :], self._spinner))
-
-
-async def watch_all(database: Database) -> None:
-    """Show the runs that have not ended, those that execute first, until cancelled."""
+    Args:
+        database: where they are.
+        in_json: whether to print an object a line, whenever a run has changed.
+    """
     store = await database.store()
     shown = console()
-    if not shown.is_terminal:
-        await _print_changes(store, shown)
+    if in_json or not shown.is_terminal:
+        async for record, look in _changes(store):
+            if in_json:
+                step = look.step_json(record.run_id)
+                typer.echo(json.dumps({**as_json(record, look), "step": step}))
+            else:
+                _print_change(shown, record, look)
     with Live(console=shown, auto_refresh=False, screen=True) as live:
         while True:
             load = await store.load()
@@ -223,8 +124,8 @@ async def _live(store: Store, limit: int) -> list[RunRecord]:
     return [*{each.run_id: each for each in found}.values()]
 
 
-async def _print_changes(store: Store, shown: Console) -> None:
-    """Print a line whenever a run has come, or moved on, or waits for another reason."""
+async def _changes(store: Store) -> AsyncIterator[tuple[RunRecord, Look]]:
+    """Yield a run whenever it has come, or moved on, or waits for another reason."""
     known: dict[str, tuple[object, ...]] = {}
     while True:
         records = await _live(store, _FOLLOWED)
@@ -241,14 +142,18 @@ async def _print_changes(store: Store, shown: Console) -> None:
             reason = before[2] if before is not None and moves_on else why and why.reason
             now = record.status, record.attempt, reason
             if before != now:
-                text = look.why(record.run_id)
-                shown.print(
-                    cell(
-                        f"{datetime.now():%H:%M:%S} {record.run_id} {record.status} "
-                        f"agent {record.agent_id} attempt {record.attempt}{text and f': {text}'}"
-                    )
-                )
+                yield record, look
             if record.run_id in found:
                 told[record.run_id] = now
         known = told
         await asyncio.sleep(_OFTEN)
+
+
+def _print_change(shown: Console, record: RunRecord, look: Look) -> None:
+    text = look.why(record.run_id)
+    shown.print(
+        cell(
+            f"{datetime.now():%H:%M:%S} {record.run_id} {record.status} "
+            f"agent {record.agent_id} attempt {record.attempt}{text and f': {text}'}"
+        )
+    )

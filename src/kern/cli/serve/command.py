@@ -70,6 +70,15 @@ Insecure = Annotated[
     ),
 ]
 
+Ui = Annotated[
+    bool,
+    typer.Option(
+        "--ui/--no-ui",
+        help="Whether runs, sessions, schedules, workers and approvals are shown in a browser, at "
+        "/ui, to the same callers as the API.",
+    ),
+]
+
 
 def serve(
     targets: Targets,
@@ -80,6 +89,7 @@ def serve(
     workers: Workers = 1,
     grace: Grace = 10.0,
     insecure: Insecure = False,
+    ui: Ui = True,
     log: LogForm = Log.text,
     otel: Otel = False,
 ) -> None:
@@ -94,7 +104,7 @@ def serve(
     from kern.extras import extra
 
     way = auth_of(host, None if auth is None else auth.value, insecure=insecure)
-    options = Options(targets, way, worker, workers, grace, log.value, otel)
+    options = Options(targets, way, worker, workers, grace, log.value, otel, ui)
     with extra("server"):
         from kern.cli.serve.process import run
     run(options, host, port)

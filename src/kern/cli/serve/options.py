@@ -22,6 +22,7 @@ class Options:
         grace: seconds that foreground runs have when the server ends.
         log: ``text`` or ``json``.
         otel: whether runs are observed by OpenTelemetry.
+        ui: whether the page is served, too.
     """
 
     targets: list[str]
@@ -31,6 +32,7 @@ class Options:
     grace: float
     log: str
     otel: bool = False
+    ui: bool = True
 
     def to_json(self) -> str:
         """Return them as text for another process."""

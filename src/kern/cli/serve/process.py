@@ -1,4 +1,4 @@
-"""The processes of ``kern serve``: one, or several that uvicorn looks after."""
+"""The processes of ``kern serve`` and ``kern ui``: one, or several that uvicorn looks after."""
 
 import math
 import os
@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from kern.cli.serve.options import Options
 from kern.cli.worker.log import claim_output, log_to, tell
 from kern.cli.worker.target import load_agents
+from kern.db.methods import Methods
 from kern.errors import ConfigurationError
 from kern.server.app import create_app
 from kern.server.auth import Auth
@@ -64,30 +65,62 @@ def run(options: Options, host: str, port: int) -> None:
     tell("listening", agents=list(service.agents), url=_url(listening), processes=options.workers)
     several = options.workers > 1
     os.environ[_OPTIONS] = options.to_json()
-    config = uvicorn.Config(
-        f"{__name__}:application" if several else app,
-        factory=several,
-        workers=options.workers,
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=math.ceil(options.grace) + _FAREWELL,
-    )
     if several:
+        config = _config(f"{__name__}:application", options.grace, options.workers)
         supervisor = _Supervisor(config, sockets=[listening])
         with _counting_together():
             supervisor.run()
         has_begun = all(each.exitcode != STARTUP_FAILURE for each in supervisor.processes)
     else:
-        _end_at_signals(app)
-        server = uvicorn.Server(config)
-        server.run(sockets=[listening])
-        has_begun = server.started
+        has_begun = _run_here(app, listening, options.grace)
     if not has_begun:
         sys.exit(STARTUP_FAILURE)
     tell("stopped")
+
+
+def run_alone(db: Methods, port: int, log: str) -> None:
+    """Show what is in a database to this machine, until the end.
+
+    Args:
+        db: the database.
+        port: TCP port; 0 takes a free one.
+        log: ``text`` or ``json``.
+
+    Raises:
+        KernError: the port or the database cannot be used.
+    """
+    from kern.server.ui.alone import create_app_alone
+
+    stream = claim_output(log)
+    app = create_app_alone(db)
+    log_to(stream, log, with_pid=False)
+    listening = _listen("127.0.0.1", port)
+    tell("listening", url=f"{_url(listening)}/ui")
+    if not _run_here(app, listening, grace=0):
+        sys.exit(STARTUP_FAILURE)
+    tell("stopped")
+
+
+def _run_here(app: FastAPI, listening: socket.socket, grace: float) -> bool:
+    """Serve in this process until the end, and say whether that has begun."""
+    _end_at_signals(app)
+    server = uvicorn.Server(_config(app, grace))
+    server.run(sockets=[listening])
+    return server.started
+
+
+def _config(app: FastAPI | str, grace: float, workers: int = 1) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        workers=workers,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=math.ceil(grace) + _FAREWELL,
+    )
 
 
 class _Supervisor(Multiprocess):
@@ -136,7 +169,7 @@ def _application(options: Options) -> FastAPI:
         switch_on()
     agents = load_agents(options.targets)
     auth: Auth = NoAuthentication(anywhere=True) if options.auth == "insecure" else options.auth
-    app = create_app(agents, auth=auth, worker=options.worker, grace=options.grace)
+    app = create_app(agents, auth=auth, worker=options.worker, grace=options.grace, ui=options.ui)
     log_to(stream, options.log, with_pid=options.workers > 1, with_traces=options.otel)
     return app
 

@@ -173,11 +173,22 @@ class PostgresDb(
 
     Its methods for sessions and runs are synchronous, and have awaitable twins with a leading
     ``a``. Agents take it in both ways.
+
+    Example:
+        >>> PostgresDb("postgresql://ai:secret@localhost/ai", db_schema="agents")
+        PostgresDb('localhost:5432', "agents"."kern_sessions")
     """
 
 
 class AsyncPostgresDb(AwaitedMethods, _PostgresServerDb):
-    """:class:`PostgresDb`, with methods for sessions and runs that are awaited."""
+    """:class:`PostgresDb`, with methods for sessions and runs that are awaited.
+
+    Example:
+        >>> db = AsyncPostgresDb("postgresql://ai:secret@localhost/ai")
+        >>> async def count() -> int:
+        ...     records, _ = await db.get_approvals(status="pending")
+        ...     return len(records)
+    """
 
 
 class _Target(msgspec.Struct, frozen=True, weakref=True):

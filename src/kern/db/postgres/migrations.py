@@ -298,4 +298,30 @@ CREATE TABLE {keys} (
         "CREATE INDEX ON {keys} (created_at, key_id)",
         "CREATE INDEX ON {keys} (user_id, created_at, key_id)",
     ),
+    (
+        # For the figures of a minute; a run enters it with its end.
+        "CREATE INDEX ON {runs} (finished_at) WHERE finished_at IS NOT NULL",
+        "ALTER TABLE {tick} ADD COLUMN counted_until timestamptz NOT NULL DEFAULT 'epoch'",
+        # The span is in seconds. The agent without a name has the samples.
+        """
+CREATE TABLE {figures} (
+    span integer NOT NULL,
+    begins_at timestamptz NOT NULL,
+    agent_id text NOT NULL,
+    samples integer NOT NULL DEFAULT 0,
+    executing bigint NOT NULL DEFAULT 0,
+    due bigint NOT NULL DEFAULT 0,
+    waiting bigint NOT NULL DEFAULT 0,
+    submitted bigint NOT NULL DEFAULT 0,
+    completed bigint NOT NULL DEFAULT 0,
+    failed bigint NOT NULL DEFAULT 0,
+    cancelled bigint NOT NULL DEFAULT 0,
+    input_tokens bigint NOT NULL DEFAULT 0,
+    output_tokens bigint NOT NULL DEFAULT 0,
+    cost double precision NOT NULL DEFAULT 0,
+    waits bigint[],
+    durations bigint[],
+    PRIMARY KEY (span, begins_at, agent_id)
+) WITH (fillfactor = 80)""",
+    ),
 )

@@ -82,6 +82,11 @@ class Names(msgspec.Struct, frozen=True):
         return self._quoted(f"{self.session_table}_keys")
 
     @property
+    def figures(self) -> str:
+        """The table of the figures, a row for each agent and span of time."""
+        return self._quoted(f"{self.session_table}_figures")
+
+    @property
     def versions(self) -> str:
         """The table that holds the version of the others."""
         return self._quoted("kern_versions")

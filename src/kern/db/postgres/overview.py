@@ -57,6 +57,16 @@ WITH alike AS (
 SELECT run_id, alike.runs FROM alike JOIN {runs} ON position = first
 ORDER BY alike.runs DESC, first"""
 
+        # Each is one look into the index, however many runs it has.
+        self._agents = f"""
+WITH RECURSIVE found AS (
+    (SELECT agent_id FROM {runs} WHERE agent_id > '' ORDER BY agent_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT next.agent_id FROM {runs} AS next WHERE next.agent_id > found.agent_id
+        ORDER BY next.agent_id LIMIT 1) FROM found WHERE found.agent_id IS NOT NULL
+)
+SELECT agent_id FROM found WHERE agent_id IS NOT NULL LIMIT $1"""
+
         self._last_steps = f"""
 SELECT steps.* FROM unnest($1::text[]) AS asked (id) CROSS JOIN LATERAL (
     SELECT run_id, {JOURNAL}, extract(epoch FROM created_at)::float8 AS created_at
@@ -77,6 +87,10 @@ SELECT steps.* FROM unnest($1::text[]) AS asked (id) CROSS JOIN LATERAL (
     @override
     async def groups(self, limit: int) -> list[Group]:
         return [Group(*row) for row in await self._fetch(self._groups, limit)]
+
+    @override
+    async def agents(self, limit: int) -> list[str]:
+        return [row["agent_id"] for row in await self._fetch(self._agents, limit)]
 
     @override
     async def last_steps(self, run_ids: Sequence[str]) -> list[JournalRow]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
+from kern.db.figures import KEPT
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import LIVE, deleted_with
@@ -17,7 +18,7 @@ from kern.db.retention import (
 )
 
 # How many rows a statement deletes at most.
-_CANCELS, _LOG = 500, 5000
+_CANCELS, _FIGURES, _LOG = 500, 5000, 5000
 
 
 class PostgresRetention(Retention):
@@ -109,6 +110,15 @@ SELECT (SELECT count(*) FROM done) AS runs,
                 f"""session_id IS NULL AND created_at
             < now() - make_interval(secs => {PENDING_CANCELS_KEPT.total_seconds()})
         ORDER BY position LIMIT {_CANCELS} FOR UPDATE SKIP LOCKED""",
+            ),
+            *(
+                self._deleting(
+                    names.figures,
+                    "ctid",
+                    f"span = {span} AND begins_at < now() "
+                    f"- make_interval(secs => {kept.total_seconds()}) LIMIT {_FIGURES}",
+                )
+                for span, kept in KEPT.items()
             ),
             self._deleting(names.processes, "executor", "beat_at < now() - interval '1 day'"),
             self._deleting(

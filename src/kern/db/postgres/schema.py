@@ -73,6 +73,7 @@ def _statements(names: Names, version: int) -> Iterator[str]:
                 "states",
                 "approvals",
                 "keys",
+                "figures",
                 "queue",
                 "enqueue",
                 "sessions_of_users",

@@ -16,6 +16,7 @@ from kern.db.postgres.budgets import PostgresBudgets
 from kern.db.postgres.claiming import Claiming
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.erasing import PostgresErasing
+from kern.db.postgres.figures import PostgresFigures
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.keys import PostgresKeys
 from kern.db.postgres.listener import Subscription
@@ -88,6 +89,7 @@ class PostgresStore(Store):
         self.sessions = PostgresSessions(connections, names, self)
         self._claiming = Claiming(connections, names, self._hand_off)
         self.erasing = PostgresErasing(connections, names)
+        self.figures = PostgresFigures(connections.fetch, names)
         self._sweep = Sweep(connections, names, self._hand_off, self.erasing)
         self._writing = Writing(connections, names, self._hand_off, self._approvals)
         self._listeners: list[Subscription] = []

@@ -103,11 +103,22 @@ class SqliteDb(SyncMethods, SyncRunMethods, SyncApprovalMethods, SyncKeyMethods,
 
     Its methods for sessions and runs are synchronous, and have awaitable twins with a leading
     ``a``. Agents take it in both ways.
+
+    Example:
+        >>> from kern.agent import Agent
+        >>> Agent("Poet", db=SqliteDb("kern.db")).db  # the file is made on first use
+        SqliteDb('kern.db', 'kern_sessions')
     """
 
 
 class AsyncSqliteDb(AwaitedMethods, _SqliteFileDb):
-    """:class:`SqliteDb`, with methods for sessions and runs that are awaited."""
+    """:class:`SqliteDb`, with methods for sessions and runs that are awaited.
+
+    Example:
+        >>> db = AsyncSqliteDb(":memory:")
+        >>> asyncio.run(db.get_sessions())
+        []
+    """
 
 
 _KEYWORDS = ("db_file", "session_table", "db_engine", "db_url")

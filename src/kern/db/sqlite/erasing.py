@@ -17,7 +17,7 @@ class Erasure:
     def __init__(self, tables: Tables) -> None:
         """Use ``tables``."""
         self._tables = tables
-        self._runs = tables.runs
+        self._runs, self._unstored = tables.runs, tables.unstored
 
     def hide(self, transaction: Transaction, run_id: str) -> bool | None:
         """See :meth:`kern.db.erasing.Erasing.hide`."""
@@ -66,7 +66,8 @@ class Erasure:
     def left(self, transaction: Transaction) -> list[str]:
         """Return some unstored runs that have ended."""
         rows = transaction.execute(
-            f"SELECT run_id FROM {self._runs} WHERE unstored AND finished_at IS NOT NULL "
+            f"SELECT run_id FROM {self._runs} INDEXED BY {self._unstored} "
+            "WHERE unstored AND finished_at IS NOT NULL "
             f"AND status NOT IN {LIVE} "
             f"ORDER BY finished_at LIMIT {MANY}"
         )

@@ -39,6 +39,10 @@ class SqliteOverview(Overview):
         return await self._file.read(self._groups, limit)
 
     @override
+    async def agents(self, limit: int) -> list[str]:
+        return await self._file.read(self._agents, limit)
+
+    @override
     async def last_steps(self, run_ids: Sequence[str]) -> list[JournalRow]:
         return await self._file.read(self._last_steps, run_ids)
 
@@ -113,6 +117,21 @@ ORDER BY alike.runs DESC, first""",
             limit=limit,
         )
         return [Group(*row) for row in rows]
+
+    def _agents(self, transaction: Transaction, limit: int) -> list[str]:
+        # Each is one look into the index, however many runs it has.
+        rows = transaction.execute(
+            f"""
+WITH RECURSIVE found (agent_id) AS (
+    SELECT min(agent_id) FROM {self._runs} WHERE agent_id > ''
+    UNION ALL
+    SELECT (SELECT min(agent_id) FROM {self._runs} WHERE agent_id > found.agent_id)
+    FROM found WHERE agent_id IS NOT NULL
+)
+SELECT agent_id FROM found WHERE agent_id IS NOT NULL LIMIT :limit""",
+            limit=limit,
+        )
+        return [agent_id for (agent_id,) in rows]
 
     def _last_steps(self, transaction: Transaction, run_ids: Sequence[str]) -> list[JournalRow]:
         statement = f"""

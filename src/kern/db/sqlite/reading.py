@@ -7,7 +7,18 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from kern.db.erasing import IS_SEEN, POSITION
-from kern.db.listing import BEGINNING, Load, RunFilter, is_no_child
+from kern.db.listing import (
+    BEGINNING,
+    CONTENT,
+    IDS,
+    NEAR_RUNS,
+    NEAR_VALUES,
+    SEARCHED,
+    Load,
+    RunFilter,
+    is_no_child,
+    sought,
+)
 from kern.db.retention import NEWEST
 from kern.db.sqlite.budgets import is_budgeted
 from kern.db.sqlite.connection import Transaction
@@ -61,17 +72,70 @@ class Reading:
         self, transaction: Transaction, wanted: RunFilter, limit: int, before: str | None
     ) -> list[RunRecord]:
         """See :meth:`kern.db.base.Store.find`."""
+        if wanted.text is not None:
+            found = self._search(transaction, wanted, limit, before)
+        else:
+            found = self._each(transaction, wanted, limit, before)
+        return [record(row) for row in found]
+
+    def _search(
+        self, transaction: Transaction, wanted: RunFilter, limit: int, before: str | None
+    ) -> list[sqlite3.Row]:
+        """Return the runs in which a text is found, each once."""
+        text, said = sought(wanted.text or "")
+        wanted, runs = replace(wanted, text=None), self._runs
+        begins = "{0} >= :text AND {0} < :text || char(1114111)"
+        found = self._each(
+            transaction,
+            wanted,
+            limit,
+            before,
+            f"run_id IN (SELECT run_id FROM {runs} WHERE {begins.format('run_id')} "
+            f"ORDER BY run_id LIMIT {NEAR_RUNS})",
+            text,
+        )
+        for column in IDS:
+            values = transaction.execute(
+                f"SELECT DISTINCT {column} AS value FROM {runs} WHERE {begins.format(column)} "
+                f"ORDER BY {column} LIMIT {NEAR_VALUES}",
+                text=text,
+            )
+            for row in values.fetchall():
+                one = replace(wanted, **{column: row["value"]})
+                if getattr(wanted, column) not in (None, row["value"]):
+                    continue
+                if column == "agent_id" and wanted.agents:
+                    if one.agent_id not in wanted.agents:
+                        continue
+                    one = replace(one, agents=())
+                found += self._each(transaction, one, limit, before)
+        for row in self._each(transaction, wanted, SEARCHED, before):
+            _, _, content = (row["beginning"] or "").partition(CONTENT)
+            if said.lower() in content.lower():
+                found.append(row)
+        each = {row["position"]: row for row in found}
+        return [each[position] for position in sorted(each, reverse=True)[:limit]]
+
+    def _each(
+        self,
+        transaction: Transaction,
+        wanted: RunFilter,
+        limit: int,
+        before: str | None,
+        condition: str = "true",
+        text: str = "",
+    ) -> list[sqlite3.Row]:
         found: list[sqlite3.Row] = []
         # A status at a time, and an agent: its index has the runs in their order.
         statuses: list[RunStatus | None] = [*dict.fromkeys(wanted.statuses)]
         each_agent = [wanted]
-        if wanted.agents and wanted.session_id is None and wanted.user_id is None:
+        if wanted.agents and not (wanted.session_id or wanted.user_id or wanted.parent_run_id):
             each_agent = [replace(wanted, agent_id=each, agents=()) for each in wanted.agents]
         for one in each_agent:
             for status in statuses or [None]:
-                found += self._find(transaction, one, status, limit, before)
+                found += self._find(transaction, one, status, limit, before, condition, text)
         found.sort(key=lambda row: -row["position"])
-        return [record(row) for row in found[:limit]]
+        return found[:limit]
 
     def _find(
         self,
@@ -80,9 +144,12 @@ class Reading:
         status: RunStatus | None,
         limit: int,
         before: str | None,
+        condition: str,
+        text: str,
     ) -> list[sqlite3.Row]:
         is_replaced = status is RunStatus.regenerated
         values = {
+            "parent_run_id": wanted.parent_run_id,
             "session_id": wanted.session_id,
             "status": None if status is None or is_replaced else status.value,
             "user_id": wanted.user_id,
@@ -124,7 +191,7 @@ class Reading:
             f"""
 SELECT {_LISTED}, usage, substr(input, 1, {BEGINNING}) AS beginning, position
 FROM {self._runs}
-WHERE {" AND ".join(["+session_id IS NOT NULL", IS_SEEN, *chosen])}
+WHERE {" AND ".join(["+session_id IS NOT NULL", IS_SEEN, condition, *chosen])}
 ORDER BY position DESC LIMIT :limit""",
             **values,
             agents=dump(wanted.agents),
@@ -133,6 +200,7 @@ ORDER BY position DESC LIMIT :limit""",
             until=until,
             before=before,
             limit=limit,
+            text=text,
         ).fetchall()
 
     def _accepted(self, end: str, condition: str, others: str, order: str) -> str:

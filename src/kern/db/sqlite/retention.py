@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from typing_extensions import override
 
+from kern.db.figures import KEPT
 from kern.db.retention import NEWEST, PENDING_CANCELS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
@@ -113,6 +114,13 @@ WHERE position > :position AND position <= :last AND {_ENDED} AND finished_at < 
             f"DELETE FROM {self._tables.processes} WHERE beat_at < :now - :seconds",
             seconds=_PROCESSES_KEPT.total_seconds(),
         )
+        for span, kept in KEPT.items():
+            transaction.execute(
+                f"DELETE FROM {self._tables.figures} "
+                "WHERE span = :span AND begins_at < :now - :seconds",
+                span=span,
+                seconds=kept.total_seconds(),
+            )
         deleted = transaction.execute(
             f"DELETE FROM {self._tables.runs} WHERE position IN (SELECT position "
             f"FROM {self._tables.runs} WHERE session_id IS NULL AND created_at < :long_ago "

@@ -256,6 +256,31 @@ CREATE TABLE "{table}_keys" (
 CREATE INDEX "{table}_keys_created" ON "{table}_keys" (created_at, key_id);
 CREATE INDEX "{table}_keys_user" ON "{table}_keys" (user_id, created_at, key_id)
 """,
+    # A run enters the index with its end. The span of figures is in seconds; the agent without a
+    # name has the samples.
+    """
+CREATE INDEX "{table}_runs_finished" ON "{table}_runs" (finished_at) WHERE finished_at IS NOT NULL;
+ALTER TABLE "{table}_tick" ADD COLUMN counted_until REAL NOT NULL DEFAULT 0;
+CREATE TABLE "{table}_figures" (
+    span INTEGER NOT NULL,
+    begins_at REAL NOT NULL,
+    agent_id TEXT NOT NULL,
+    samples INTEGER NOT NULL DEFAULT 0,
+    executing INTEGER NOT NULL DEFAULT 0,
+    due INTEGER NOT NULL DEFAULT 0,
+    waiting INTEGER NOT NULL DEFAULT 0,
+    submitted INTEGER NOT NULL DEFAULT 0,
+    completed INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    cancelled INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cost REAL NOT NULL DEFAULT 0,
+    waits TEXT,
+    durations TEXT,
+    PRIMARY KEY (span, begins_at, agent_id)
+) WITHOUT ROWID
+""",
 )
 
 _VERSIONS = (

@@ -15,6 +15,7 @@ from kern.db.sqlite.blobs import SqliteBlobs
 from kern.db.sqlite.budgets import SqliteBudgets
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.erasing import SqliteErasing
+from kern.db.sqlite.figures import SqliteFigures
 from kern.db.sqlite.file import Arguments, Operation, Result, SqliteFile, bound
 from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.keys import SqliteKeys
@@ -71,6 +72,7 @@ class SqliteStore(Store):
         self.budgets = SqliteBudgets(file)
         self.keys = SqliteKeys(file)
         self.erasing = SqliteErasing(file)
+        self.figures = SqliteFigures(file)
         self.states = SqliteStates(file)
         self.users = SqliteUsers(file)
         self.sessions = SqliteSessions(file, self)

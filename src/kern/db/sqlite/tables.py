@@ -20,7 +20,9 @@ class Tables:
         states: the states of the sessions, a row for each key.
         approvals: what runs wait for, or have had, where there is a record of it.
         keys: the API keys.
+        figures: what happened in each span of time.
         expiries: the index of the pauses that expire.
+        unstored: the index of what has ended and is to be erased.
     """
 
     def __init__(self, session_table: str) -> None:
@@ -37,7 +39,9 @@ class Tables:
         self.states = f'"{session_table}_states"'
         self.approvals = f'"{session_table}_approvals"'
         self.keys = f'"{session_table}_keys"'
+        self.figures = f'"{session_table}_figures"'
         self.expiries = f'"{session_table}_runs_expires"'
+        self.unstored = f'"{session_table}_runs_unstored"'
 
 
 def each_of(column: str, table: str, condition: str) -> str:

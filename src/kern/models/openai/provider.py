@@ -17,6 +17,13 @@ class Provider:
         url_path: what is put behind it.
         needs_key: whether it asks for a key.
         has_json_schema: whether it takes a JSON Schema as the form of an answer.
+
+    Example:
+        >>> from kern.models.openai import OpenAILike
+        >>> class Acme(OpenAILike):
+        ...     at = Provider("Acme", "https://models.example.com/v1", "ACME_API_KEY")
+        >>> Acme("rocket-1", api_key="...").server_address
+        'models.example.com/v1'
     """
 
     name: str

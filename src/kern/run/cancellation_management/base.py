@@ -12,6 +12,12 @@ class BaseRunCancellationManager(ABC):
     whatever this says; and a manager that raises is logged, and changes nothing.
 
     ``kern.run.set_cancellation_manager(MyManager())`` puts one in place.
+
+    Example:
+        >>> from kern.run import get_cancellation_manager
+        >>> manager = get_cancellation_manager()  # the one that is in place: kern's own
+        >>> isinstance(manager, BaseRunCancellationManager), manager.is_cancelled("no-such-run")
+        (True, False)
     """
 
     @abstractmethod

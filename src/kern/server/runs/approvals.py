@@ -1,6 +1,6 @@
 """The routes of approvals: what people have to decide, and their decisions."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
@@ -8,12 +8,12 @@ from pydantic import Field
 from kern.db.approvals import ApprovalFilter, how
 from kern.run.approval import Approval, ApprovalChange
 from kern.server.problems import RequestError
+from kern.server.runs.actions import decided_by
 from kern.server.runs.cursors import Paged, page
 from kern.server.runs.documented import answered, no_query, refused
 from kern.server.runs.given import Decision, Id
-from kern.server.runs.reach import EVERYWHERE, Approving, Looking
+from kern.server.runs.reach import EVERYWHERE, Approving, Looking, Reach
 from kern.server.runs.shown import Page, ShownApproval
-from kern.server.runs.steering import decided_by
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"], dependencies=EVERYWHERE)
 
@@ -39,9 +39,23 @@ class ApprovalQuery(Paged):
 )
 async def list_approvals(asked: Annotated[ApprovalQuery, Query()], reach: Looking) -> Response:
     """Approvals, the last made first."""
+    found, following = await find_approvals(reach, asked)
+    return answered({"data": [each.to_dict() for each in found], "next": following})
+
+
+async def find_approvals(reach: Reach, asked: ApprovalQuery) -> tuple[list[Approval], str | None]:
+    """Return a page of approvals, and the cursor of the next one.
+
+    Args:
+        reach: what the caller reaches.
+        asked: which are wanted.
+
+    Raises:
+        RequestError: the caller may not see these, or the cursor is that of another list.
+    """
     user_id, place = reach.user(asked.user), await reach.place(asked.agent)
     if place is None:
-        return answered({"data": [], "next": None})
+        return [], None
     run_id = asked.run
     if run_id is not None and user_id is not None:
         run_id = await place.store.users.run_id(run_id, user_id)
@@ -53,14 +67,13 @@ async def list_approvals(asked: Annotated[ApprovalQuery, Query()], reach: Lookin
         agents=place.agents,
     )
     approvals = place.store.approvals
-    found, following = await page(
+    return await page(
         lambda limit, before: approvals.find(wanted, limit, before=before),
         lambda approval: approval.id,
         asked,
         "approvals",
         user_id,
     )
-    return answered({"data": [each.to_dict() for each in found], "next": following})
 
 
 @router.get(
@@ -91,15 +104,30 @@ async def resolve_approval(approval_id: str, body: Decision, reach: Approving) -
     Of two who decide at once one counts, and the other is told who has (409). Who has decided is
     the caller.
     """
+    return answered(await resolve(reach, approval_id, body))
+
+
+async def resolve(reach: Reach, approval_id: str, decision: Decision) -> dict[str, Any]:
+    """Decide an approval for the caller, and return it as it is then, as JSON values.
+
+    Args:
+        reach: what the caller reaches, who may decide.
+        approval_id: the approval.
+        decision: what is decided.
+
+    Raises:
+        RequestError: there is no such approval (404), or somebody has decided it before (409).
+        InvalidInputError: the decision lacks what a background run needs to go on.
+    """
     place, approval = await reach.approval(approval_id)
-    fields: ApprovalChange = {"status": body.status, "resolved_by": decided_by(reach.caller)}
-    if data := body.data():
+    fields: ApprovalChange = {"status": decision.status, "resolved_by": decided_by(reach.caller)}
+    if data := decision.data():
         fields["resolution_data"] = data
     changed = await place.db.aupdate_approval(approval.id, "pending", reach.reads, **fields)
     if changed is None:
         _, approval = await reach.approval(approval_id)
         raise _decided(approval)
-    return answered(changed)
+    return changed
 
 
 def _decided(approval: Approval) -> RequestError:

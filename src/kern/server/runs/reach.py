@@ -116,7 +116,7 @@ class Reach:
     async def run(
         self, run_id: str, user_id: str | None, *, with_input: bool = False
     ) -> tuple[AnyAgent, RunRecord]:
-        """Return a run and its agent.
+        """Return a run and its agent; of a run that tool calls of others have begun, theirs.
 
         Args:
             run_id: the run.
@@ -129,8 +129,13 @@ class Reach:
         check_id("run_id", run_id)
         for place in await self.places():
             record = await place.store.get_for(run_id, user_id, with_input=with_input)
-            if record is not None and record.agent_id in place.agents:
+            if record is None:
+                continue
+            if record.agent_id in place.agents:
                 return self.agents[record.agent_id], record
+            if record.parent_run_id is not None:  # Who sees a run sees what its calls are.
+                agent, _ = await self.run(record.parent_run_id, user_id)
+                return agent, record
         raise RequestError(
             404, f"There is no run {run_id!r:.100}.", code="run_not_found", param="run_id"
         )

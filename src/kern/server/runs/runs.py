@@ -22,7 +22,7 @@ from kern.server.runs.shown import (
     requirement_shown,
     run_shown,
 )
-from kern.server.runs.submitting import PATH, Keyed, submission_of
+from kern.server.runs.submitting import PATH, Keyed, accepted, submission_of
 
 router = APIRouter(prefix=PATH, tags=["runs"], dependencies=EVERYWHERE)
 
@@ -96,7 +96,8 @@ async def submit_run(request: Request, body: NewRun, reach: Steering) -> Respons
         run = await submission_of(agent, caller, body, keyed).submit()
     except RunConflictError as error:
         raise keyed.refused(error) from error
-    return keyed.accepted(request, run)
+    keyed.check(run)
+    return accepted(request, run)
 
 
 @router.get(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import Field
 
 from kern.db.listing import RunFilter
-from kern.db.sessions import SessionFilter
+from kern.db.sessions import SessionFilter, SessionRow
 from kern.errors import SessionNotFoundError
 from kern.run.base import RunStatus
 from kern.run.record import RunRecord
@@ -14,7 +14,7 @@ from kern.run.state import StatePatch, texts_of, values_of
 from kern.server.runs.cursors import Paged, page
 from kern.server.runs.documented import answered, no_query, refused
 from kern.server.runs.given import Id, Moment, Rename, Values
-from kern.server.runs.reach import EVERYWHERE, Looking, Place, Steering
+from kern.server.runs.reach import EVERYWHERE, Looking, Place, Reach, Steering
 from kern.server.runs.shown import (
     Page,
     ShownMessage,
@@ -53,9 +53,23 @@ class SessionQuery(Paged):
 )
 async def list_sessions(asked: Annotated[SessionQuery, Query()], reach: Looking) -> Response:
     """Sessions, the last begun first."""
+    found, following = await find_sessions(reach, asked)
+    return answered({"data": [*map(session_shown, found)], "next": following})
+
+
+async def find_sessions(reach: Reach, asked: SessionQuery) -> tuple[list[SessionRow], str | None]:
+    """Return a page of sessions, and the cursor of the next one.
+
+    Args:
+        reach: what the caller reaches.
+        asked: which are wanted.
+
+    Raises:
+        RequestError: the caller may not see these, or the cursor is that of another list.
+    """
     user_id, place = reach.user(asked.user), await reach.place(asked.agent)
     if place is None:
-        return answered({"data": [], "next": None})
+        return [], None
     wanted = SessionFilter(
         user_id=user_id,
         name=asked.name,
@@ -64,14 +78,13 @@ async def list_sessions(asked: Annotated[SessionQuery, Query()], reach: Looking)
         agents=place.agents,
     )
     sessions = place.store.sessions
-    found, following = await page(
+    return await page(
         lambda limit, after: sessions.find(wanted, limit, oldest_first=False, after=after),
         lambda row: row.session_id,
         asked,
         "sessions",
         user_id,
     )
-    return answered({"data": [*map(session_shown, found)], "next": following})
 
 
 @router.get(
@@ -133,7 +146,7 @@ async def list_session_runs(
     """The runs of a session, the last accepted first, without what they have produced."""
     place, row = await reach.session(session_id, reach.reads)
     wanted = RunFilter(session_id=row.session_id, seen_by=reach.reads, agents=place.agents)
-    found, following = await _runs(place, wanted, asked)
+    found, following = await find_runs(place, wanted, asked)
     return answered(
         {"data": [record_shown(each, listed=True) for each in found], "next": following}
     )
@@ -161,7 +174,7 @@ async def list_session_messages(
         without_children=True,
         agents=place.agents,
     )
-    found, following = await _runs(place, wanted, asked)
+    found, following = await find_runs(place, wanted, asked)
     records = await place.store.sessions.records([each.run_id for each in found])
     messages = [
         message_shown(message, run.run_id)
@@ -214,10 +227,19 @@ async def _state(place: Place, session_id: str) -> dict[str, object]:
     return values_of((await place.store.states.of(session_id)).texts)
 
 
-async def _runs(
+async def find_runs(
     place: Place, wanted: RunFilter, asked: Paged
 ) -> tuple[list[RunRecord], str | None]:
-    """Return a page of the runs of a session."""
+    """Return a page of the runs of a session, and the cursor of the next one.
+
+    Args:
+        place: where the session is.
+        wanted: which of its runs.
+        asked: which page.
+
+    Raises:
+        RequestError: the cursor is that of another list.
+    """
     return await page(
         lambda limit, before: place.store.page(wanted, limit, before),
         lambda record: record.run_id,

@@ -71,15 +71,14 @@ class Keyed:
         if known is None:
             await service_of(request).check_queue(agent, caller)
 
-    def accepted(self, request: Request, run: RunOutput[Any]) -> Response:
-        """Return the response that a run was accepted, now or by the same request before.
+    def check(self, run: RunOutput[Any]) -> None:
+        """Check that a run was accepted for this request, now or before.
 
         Raises:
             RequestError: it was another request with this key (422).
         """
         if self._mark is not None and (run.metadata or {}).get(FINGERPRINT) != self._mark:
             raise reused_key()
-        return accepted(request, run)
 
     def refused(self, error: RunConflictError) -> Exception:
         """Return what to raise where the run's id is in use."""

@@ -13,6 +13,11 @@ class MCPProgressEvent(CustomEvent):
         progress: how much is done.
         total: of how much, where the server knows that.
         message: what it is doing.
+
+    Example:
+        >>> event = MCPProgressEvent(progress=3, total=12, message="Reading pages")
+        >>> f"{event.message}: {event.progress / event.total:.0%}"
+        'Reading pages: 25%'
     """
 
     progress: float = 0.0
@@ -28,6 +33,10 @@ class MCPLogEvent(CustomEvent):
         level: how important that is, from ``"debug"`` to ``"emergency"``.
         logger: the part of the server that says so.
         data: what it says: a text, or any JSON value.
+
+    Example:
+        >>> MCPLogEvent(level="warning", data="The index is old.").data
+        'The index is old.'
     """
 
     level: str = "info"

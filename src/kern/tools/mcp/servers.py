@@ -33,6 +33,12 @@ class StreamableHTTPClientParams:
         timeout: seconds for a connection and for a request.
         sse_read_timeout: seconds that may pass between two messages of an answer.
         terminate_on_close: whether the server is told that a session has ended.
+
+    Example:
+        >>> from kern.tools.mcp import MCPTools
+        >>> headers = {"X-Team": "research"}
+        >>> there = StreamableHTTPClientParams("https://example.com/mcp", headers=headers)
+        >>> tools = MCPTools(server_params=there, transport="streamable-http")
     """
 
     url: str
@@ -51,6 +57,11 @@ class SSEClientParams:
         headers: what is sent with every request.
         timeout: seconds for a connection and for a request.
         sse_read_timeout: seconds that may pass between two messages.
+
+    Example:
+        >>> from kern.tools.mcp import MCPTools
+        >>> there = SSEClientParams("https://example.com/sse", sse_read_timeout=60)
+        >>> tools = MCPTools(server_params=there, transport="sse")
     """
 
     url: str

@@ -3,7 +3,18 @@
 from collections.abc import Callable
 
 from kern.db.erasing import IS_SEEN, POSITION
-from kern.db.listing import BEGINNING, RunFilter, is_no_child
+from kern.db.listing import (
+    BEGINNING,
+    CONTENT,
+    IDS,
+    LARGE,
+    NEAR_RUNS,
+    NEAR_VALUES,
+    SEARCHED,
+    RunFilter,
+    is_no_child,
+    sought,
+)
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
     GIVEN,
@@ -165,18 +176,30 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
                 wanted.until,
             ),
             (f"position < (SELECT {POSITION} FROM {runs} WHERE run_id = {{}})", before),
+            # Likewise: the index of children, whatever else is asked for.
+            (
+                f"position = ANY(ARRAY(SELECT position FROM {runs} WHERE parent_run_id = {{}}))",
+                wanted.parent_run_id,
+            ),
         ):
             if value is not None:
                 conditions.append(condition.format(given(value)))
-        if agents and (wanted.session_id is not None or wanted.user_id is not None):
+        if agents and (wanted.session_id or wanted.user_id or wanted.parent_run_id):
             conditions.append(f"agent_id = ANY({given([*agents])})")
             agents = ()
+        each_status = [self._has(each, given) for each in wanted.statuses] or ["true"]
+        each_agent = [f"agent_id = {given(each)}" for each in agents] or ["true"]
+        limit_of_each = "$1" if wanted.text is None else SEARCHED
         found = " UNION ALL ".join(
-            f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, *status, *agent])} "
-            "ORDER BY position DESC LIMIT $1)"
-            for status in [[self._has(each, given)] for each in wanted.statuses] or [[]]
-            for agent in [[f"agent_id = {given(each)}"] for each in agents] or [[]]
+            f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, status, agent])} "
+            f"ORDER BY position DESC LIMIT {limit_of_each})"
+            for status in each_status
+            for agent in each_agent
         )
+        if wanted.text is not None:
+            either = [f"({' OR '.join(each)})" for each in (each_status, each_agent)]
+            text, said = map(given, sought(wanted.text))
+            found = _search(runs, text, said, " AND ".join([*conditions, *either]), found)
         statement = f"""
 SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning
 FROM {runs} WHERE position = ANY(ARRAY({found})) ORDER BY position DESC LIMIT $1"""
@@ -188,6 +211,45 @@ FROM {runs} WHERE position = ANY(ARRAY({found})) ORDER BY position DESC LIMIT $1
             return "replaced_by IS NOT NULL"
         ended = " AND replaced_by IS NULL" if status.is_terminal else ""
         return f"{STATUS} = {given(status.value)}{ended}"
+
+
+def _search(runs: str, text: str, said: str, conditions: str, newest: str) -> str:
+    """Return the query for the positions of runs in which a text is found.
+
+    By the database's order of texts, those that begin with one come after it, soon if not at once.
+
+    Args:
+        runs: the table.
+        text: what ids begin with.
+        said: what inputs say, as JSON text.
+        conditions: what else must hold of the runs.
+        newest: the query for the positions of those whose inputs are looked into.
+    """
+    by_id = f"""
+(SELECT position FROM {runs} WHERE run_id = ANY(ARRAY(
+    SELECT run_id FROM (SELECT run_id FROM {runs} WHERE run_id >= {text}
+        ORDER BY run_id LIMIT {NEAR_RUNS}) AS near WHERE starts_with(run_id, {text})))
+    AND {conditions} ORDER BY position DESC LIMIT $1)"""
+    by_others = "".join(
+        f"""
+UNION ALL (
+    WITH RECURSIVE near (value, n) AS (
+        (SELECT {each}, 1 FROM {runs} WHERE {each} >= {text} ORDER BY {each} LIMIT 1)
+        UNION ALL SELECT (SELECT {each} FROM {runs} WHERE {each} > near.value
+            ORDER BY {each} LIMIT 1), n + 1 FROM near WHERE value IS NOT NULL AND n < {NEAR_VALUES})
+    SELECT position FROM near CROSS JOIN LATERAL (
+        SELECT position FROM {runs} WHERE {each} = near.value AND {conditions}
+        ORDER BY position DESC LIMIT $1) AS run
+    WHERE starts_with(value, {text}))"""
+        for each in IDS
+    )
+    return f"""{by_id}{by_others}
+UNION ALL (SELECT position FROM {runs} WHERE position = ANY(ARRAY(
+        SELECT position FROM ({newest}) AS newest ORDER BY position DESC LIMIT {SEARCHED}))
+    AND pg_column_size(input) < {LARGE}
+    AND strpos(lower(substring(left(input::text, {BEGINNING}) FROM '{CONTENT}(.*)')),
+        lower({said})) > 0
+    ORDER BY position DESC LIMIT $1)"""
 
 
 def _below(runs: str, column: str) -> str:

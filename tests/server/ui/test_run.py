@@ -1,0 +1,355 @@
+"""A run's page shows what it is doing, and its forms steer it; others' runs are not found."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+
+import httpx
+import pytest
+from api import until
+from pages import Browser, Page
+from runs_api import Api, ByName, agents_on, ended, ok, streamed, submitted
+from served import served
+
+from kern.agent import Agent
+from kern.db.postgres import PostgresDb
+from kern.local.postgres import EmbeddedPostgres
+from kern.models.base import ModelRequest
+from kern.server import create_app
+from kern.server.limits import Limits
+from kern.testing import FunctionModel, Reply
+from kern.tools import tool
+
+HOSTILE = "<script>alert(1)</script> \u202egpj.exe \x1b[31m![x](https://example.com/x.png)"
+
+_TABLE = "page_of_a_run"
+
+LONG = "long " * 8000
+
+BrowserAs = Callable[..., Browser]
+
+
+def _asks_helper(request: ModelRequest) -> Reply | str:
+    last = request.messages[-1]
+    return (
+        f"It said: {last.text}"
+        if last.role == "tool"
+        else Reply.tool_calls(("helper", {"input": last.text}))
+    )
+
+
+@tool
+def look(number: int) -> str:
+    """Look."""
+    return f"seen {number}"
+
+
+def _asks_often(request: ModelRequest) -> Reply | str:
+    if request.messages[-1].role == "tool":
+        return "Done."
+    return Reply.tool_calls(*(("look", {"number": each}) for each in range(60)))
+
+
+def _story() -> Reply:
+    return Reply.text(*(f"Once {number}. " for number in range(20))).slow(pause=0.1)
+
+
+@pytest.fixture(scope="module")
+def api(postgres: EmbeddedPostgres) -> Iterator[Api]:
+    """The server, with an agent that has another one, and two that say what nobody trusts."""
+    db = PostgresDb(f"{postgres.url}?sslmode=disable", session_table=_TABLE)
+    gates: dict[str, Future[None]] = {}
+    helper = Agent("helper", FunctionModel(lambda _: HOSTILE))
+    more = [
+        Agent("boss", FunctionModel(_asks_helper), db=db, tools=[helper.as_tool(name="helper")]),
+        Agent("hostile", FunctionModel(lambda _: HOSTILE), db=db),
+        Agent("busy", FunctionModel(_asks_often), db=db, tools=[look]),
+        Agent("narrator", FunctionModel(lambda _: _story()), db=db),
+        Agent("wordy", FunctionModel(lambda _: LONG), db=db),
+    ]
+    app = create_app([*agents_on(db, gates), *more], auth=ByName(), limits=Limits(rate=None))
+    with served(app) as url:
+        api = Api(url, gates)
+        yield api
+        api.close()
+
+
+@pytest.fixture(scope="module")
+def as_(api: Api) -> BrowserAs:
+    """Return the browser of a caller: a user, its scopes and agents."""
+    return lambda *caller: Browser(api.as_(*caller))
+
+
+def run_page(browser: Browser, run_id: str, status: int = 200) -> Page:
+    return browser.open(f"/ui/runs/{run_id}", status)
+
+
+def test_a_run_that_has_ended_shows_its_facts_timeline_and_answer(as_: BrowserAs) -> None:
+    browser = as_("ada")
+    run_id = ended(browser.client, "echo", "Heat pumps", metadata={"team": "research"})["run_id"]
+    page = run_page(browser, run_id)
+    for said in (
+        *("COMPLETED", "echo", "model-echo", "Heat pumps", "You said: Heat pumps"),
+        *("Attempt 1", "10 + 5 tokens", '"team": "research"', "Ended"),
+    ):
+        assert said in page.text, said
+    assert page.tags["h1"] == 1
+    assert len(page.ids) == len(set(page.ids))
+    assert "Cancel the run" not in page.text
+    messages = browser.open(page.links["Messages"])
+    assert "User Heat pumps Assistant You said: Heat pumps" in messages.text
+
+
+def test_what_models_and_users_write_is_text_and_nothing_else(as_: BrowserAs) -> None:
+    browser = as_("ada")
+    run_id = ended(browser.client, "hostile", HOSTILE, metadata={HOSTILE: HOSTILE})["run_id"]
+    for path in ("", "/messages"):
+        page = browser.open(f"/ui/runs/{run_id}{path}")
+        assert "<script>alert(1)</script> " in page.text
+        assert page.tags["script"] == 3
+        assert page.tags["img"] == 0
+        assert not any("example.com" in each for each in page.links.values())
+        assert not re.search("[\x1b\u202e]", page.html)
+    plain = browser.client.get(f"/ui/runs/{run_id}/text/answer")
+    assert plain.headers["content-type"] == "text/plain; charset=utf-8"
+    assert plain.headers["x-content-type-options"] == "nosniff"
+    assert plain.text.startswith("<script>")
+    assert "[U+202E]" in plain.text
+    assert "\x1b" not in plain.text
+
+
+def test_a_long_text_is_cut_and_its_whole_is_a_link_away(as_: BrowserAs) -> None:
+    browser = as_("ada")
+    run_id = ended(browser.client, "wordy", LONG)["run_id"]
+    page = run_page(browser, run_id)
+    assert len(page.html) < 60_000
+    wholes = set(re.findall(r'href="([^"]*/(?:text|rows)/[^"]*)"', page.html))
+    assert len(wholes) == 3
+    for each in wholes:
+        assert browser.client.get(each).text == LONG, each
+    for path in ("text/nothing", "text/message-99", "rows/99", "rows/1?call=0", "text/error"):
+        status = browser.client.get(f"/ui/runs/{run_id}/{path}").status_code
+        assert status == (200 if path == "text/error" else 404), path
+
+
+def test_of_a_long_timeline_a_page_shows_a_part(as_: BrowserAs) -> None:
+    browser = as_("ada")
+    page = run_page(browser, ended(browser.client, "busy")["run_id"])
+    # An attempt, a model call, 60 tool calls, and one more model call.
+    assert [each for each in page.ids if each.startswith("span-")][::49] == ["span-13", "span-62"]
+    before = browser.open(page.links["Earlier (13)"])
+    assert [each for each in before.ids if each.startswith("span-")][::12] == ["span-0", "span-12"]
+    assert "Earlier" not in before.html
+    assert before.links["Newest"] == page.links["Earlier (13)"].partition("?")[0]
+    assert browser.client.get(f"{before.links['Newest']}?until=x").status_code == 400
+
+
+def test_a_run_of_another_user_is_not_found_without_the_scope(as_: BrowserAs) -> None:
+    run_id = ended(as_("ada").client)["run_id"]
+    for path in ("", "/live", "/messages", "/text/input", "/rows/1"):
+        assert as_("bob").client.get(f"/ui/runs/{run_id}{path}").status_code == 404
+        assert as_("bob", "runs", "story").client.get(f"/ui/runs/{run_id}{path}").status_code == 404
+    page = run_page(as_("mia", "read:all"), run_id)
+    assert "Fork" not in page.text
+    assert page.forms == []
+    browser = as_("mia", "runs,read:all")
+    assert run_page(browser, run_id).forms == []
+    for each, status in ((browser, 404), (as_("mia", "read:all"), 403), (as_("bob"), 404)):
+        fields = {"csrf": each.open("/ui/runs").csrf, "requirement": "x"}
+        for action in ("cancel", "retry", "fork", "regenerate"):
+            refused = each.client.post(f"/ui/runs/{run_id}/{action}", data=fields)
+            assert refused.status_code == status, action
+    assert as_("bob").client.post(f"/ui/runs/{run_id}/answer", data=fields).status_code == 404
+
+
+def test_a_run_is_cancelled_once_and_who_comes_later_is_told(as_: BrowserAs, api: Api) -> None:
+    browser = as_("ada")
+    api.gates["to be cancelled"] = Future()
+    run_id = submitted(browser.client, "held", "to be cancelled")
+    until(lambda: ok(browser.client.get(f"/v1/runs/{run_id}"))["status"] == "RUNNING")
+    page = run_page(browser, run_id)
+    assert "Step under waymodel call" in page.text
+    assert "Model call under way, began" in page.text
+    after = browser.press(page, "Cancel the run")
+    assert "The run is cancelled." in after.text
+    assert "CANCELLED" in after.text
+    assert "The run is cancelled." in browser.press(page, "Cancel the run").text
+    done = ended(browser.client)["run_id"]
+    form = next(each for each in page.forms if "Cancel the run" in each.buttons)
+    form.action, form.fields["back"] = f"/ui/runs/{done}/cancel", f"/ui/runs/{done}"
+    late = browser.press(page, "Cancel the run")
+    assert "It had ended before, which is for good." in late.text
+
+
+def test_a_failed_run_is_retried(as_: BrowserAs) -> None:
+    browser = as_("ada")
+    run_id = ended(browser.client, "fragile", "from the page")["run_id"]
+    page = run_page(browser, run_id)
+    assert "Error ModelError" in page.text
+    assert "Not today" in page.text
+    assert "The run goes on after its last step" in browser.press(page, "Retry the run").text
+    streamed(browser.client, run_id)
+    page = run_page(browser, run_id)
+    assert "At last: from the page" in page.text
+    assert "Retried" in page.text
+
+
+def test_a_run_is_forked_with_a_text_and_from_a_step_and_answered_once_more(
+    as_: BrowserAs, api: Api
+) -> None:
+    browser = as_("ada", "runs,approve")
+    run_id = ended(browser.client, "echo", "First")["run_id"]
+    page = run_page(browser, run_id)
+    fork = browser.press(page, "Fork", input="Second")
+    assert f"This run was forked from {run_id}" in fork.text
+    assert fork.links[run_id] == f"/ui/runs/{run_id}"
+    new = browser.press(page, "Answer once more", instructions="Be brief.", replace="1")
+    assert "answers once more" in new.text
+    assert "REGENERATED" in run_page(browser, run_id).text
+
+    run = ended(browser.client, "clerk", "send")
+    waits = run_page(browser, run["run_id"])
+    browser.press(waits, "Approve")
+    streamed(browser.client, run["run_id"])
+    page = run_page(browser, run["run_id"])
+    button, *_ = [
+        name for form in page.forms for name in form.buttons if name.startswith("Fork from here")
+    ]
+    fork = browser.press(page, button)
+    [new_id] = re.findall(r"Run ([0-9a-f-]{36}) As of", fork.text)
+    streamed(browser.client, new_id)
+    again = ok(browser.client.get(f"/v1/runs/{new_id}"))
+    assert (again["status"], again["forked_from_run_id"]) == ("PAUSED", run["run_id"])
+
+
+@pytest.mark.parametrize(
+    ("tool", "button", "fields", "says"),
+    [
+        ("send", "Approve", {}, "sent to ada"),
+        ("send", "Approve", {"arguments": '{"to": "bob"}'}, "sent to bob"),
+        ("send", "Reject", {"note": "Not to her."}, "Not to her."),
+        ("pay", "Approve", {}, "paid 5"),
+        ("pay", "Reject", {"note": "Too much."}, "Too much."),
+        ("book", "Give these", {"value-1": "Rome", "value-0": "2"}, "booked 2 nights in Rome"),
+        ("ask_user", "Answer", {"choice-0": "0"}, '{"Where?":"Sea"}'),
+        ("fetch", "Give the result", {"result": "<html>"}, "<html>"),
+    ],
+)
+def test_what_a_run_waits_for_is_answered_on_its_page(
+    as_: BrowserAs, tool: str, button: str, fields: dict[str, str], says: str
+) -> None:
+    browser = as_("ada", "runs,approve")
+    run_id = ended(browser.client, "clerk", tool)["run_id"]
+    page = run_page(browser, run_id)
+    assert f"Call of {tool}" in page.text
+    given = {name: value for name, value in fields.items() if not name.startswith("value-")}
+    given |= _by_place(page, fields)
+    assert "Your answer is stored." in browser.press(page, button, **given).text
+    streamed(browser.client, run_id)
+    assert says in ok(browser.client.get(f"/v1/runs/{run_id}"))["content"]
+    second = browser.press(page, button, **given)
+    assert 'class="flash failed"' in second.html
+    assert "by ada" in second.text, second.text
+    assert ok(browser.client.get(f"/v1/runs/{run_id}"))["status"] == "COMPLETED"
+
+
+def _by_place(page: Page, fields: dict[str, str]) -> dict[str, str]:
+    """Return the values of those fields that the form has."""
+    form = next(each for each in page.forms if each.action.endswith("/answer"))
+    return {name: value for name, value in fields.items() if name in form.fields}
+
+
+def test_of_two_who_answer_at_once_one_counts(as_: BrowserAs) -> None:
+    ada, mia = as_("ada", "runs,approve"), as_("mia", "approve,read:all")
+    run_id = ended(ada.client, "clerk", "send")["run_id"]
+    pages = [(each, run_page(each, run_id)) for each in (ada, mia)]
+    found: list[str] = []
+    threads = [
+        threading.Thread(
+            target=lambda each=each, page=page: found.append(each.press(page, "Approve").text)
+        )
+        for each, page in pages
+    ]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sum("Your answer is stored." in each for each in found) == 1, found
+    streamed(ada.client, run_id)
+    assert ok(ada.client.get(f"/v1/runs/{run_id}"))["content"] == "The call says: sent to ada"
+
+
+def test_who_may_not_answer_is_told_so(as_: BrowserAs) -> None:
+    run_id = ended(as_("ada").client, "clerk", "send")["run_id"]
+    page = run_page(as_("ada"), run_id)
+    assert "To answer needs the scope approve." in page.text
+    assert all(not each.action.endswith("/answer") for each in page.forms)
+    full = run_page(as_("ada", "runs,approve"), run_id)
+    form = next(each for each in full.forms if each.action.endswith("/answer"))
+    fields = {**form.fields, "answer": "approve", "csrf": page.csrf}
+    assert as_("ada").client.post(form.action, data=fields).status_code == 403
+    assert ok(as_("ada").client.get(f"/v1/runs/{run_id}"))["status"] == "PAUSED"
+
+
+def test_the_runs_that_calls_are_are_shown_as_a_tree_and_found_from_there(as_: BrowserAs) -> None:
+    browser = as_("ada")
+    run_id = ended(browser.client, "boss", "Help")["run_id"]
+    page = run_page(browser, run_id)
+    assert "Child runs" in page.text
+    child = page.links["Its run"]
+    page = browser.open(child)
+    assert "helper" in page.text
+    assert page.links[run_id] == f"/ui/runs/{run_id}"
+    assert page.forms == []
+    assert as_("bob").client.get(child).status_code == 404
+    assert as_("ada", "runs", "echo").client.get(child).status_code == 404
+
+
+class Live:
+    """The stream of a page's parts.
+
+    Attributes:
+        text: what it has said.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        self._pieces = response.iter_text()
+        self.text = ""
+
+    def wait_for(self, text: str) -> None:
+        """Read until the stream has said this."""
+        while text not in self.text:
+            self.text += next(self._pieces)
+
+
+def live(browser: Browser, run_id: str) -> AbstractContextManager[httpx.Response]:
+    """Return the stream of a run's page."""
+    return browser.client.stream("GET", f"/ui/runs/{run_id}/live")
+
+
+def test_a_run_is_shown_live_until_it_ends_and_when_it_goes_on(as_: BrowserAs) -> None:
+    browser = as_("ada", "runs,approve")
+    run_id = submitted(browser.client, "narrator", live=True)
+    with live(browser, run_id) as response:
+        shown = Live(response)
+        for text in ("RUNNING", "What it writes", "Once 0. Once 1.", "COMPLETED"):
+            shown.wait_for(text)
+    run_id = ended(browser.client, "clerk", "send")["run_id"]
+    with live(browser, run_id) as response:
+        shown = Live(response)
+        shown.wait_for("Waits for a person")
+        browser.press(run_page(browser, run_id), "Approve")
+        shown.wait_for("The call says: sent to ada")
+
+
+def test_a_run_that_does_not_go_on_says_why(as_: BrowserAs) -> None:
+    browser = as_("ada")
+    run_id = submitted(browser.client, run_at="2100-01-01T00:00:00Z")
+    page = run_page(browser, run_id)
+    assert "PENDING" in page.text
+    assert "scheduled for 2100-01-01" in page.text
+    assert "Why it does not go on" in page.text
+    assert "It has not begun." in page.text
