@@ -10,7 +10,8 @@ from leases import expire
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
-from kern.dispatch.opening import open_runtime
+from kern.dispatch.opening import configure, open_runtime
+from kern.dispatch.settings import Settings
 from kern.errors import InvalidInputError, ModelError
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutputEvent
@@ -175,6 +176,7 @@ async def test_what_others_carry_on_is_void_and_told_anew(
         return "seen"
 
     server.script += [Reply.tool_calls(("look", "{}")), Reply.text("Half a", " text").held(after=1)]
+    configure(db, Settings.of(heartbeat=2.0))  # In which an attempt learns that it is stale.
     agent = Agent("Tester", model, db=db, tools=[look])
     events: list[RunOutputEvent] = []
     stream = agent.arun("Tell me.", stream=True, stream_events=every_event, run_id="run")
