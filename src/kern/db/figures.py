@@ -93,7 +93,7 @@ class Figures(ABC):
     async def count(self) -> int:
         """Count the minutes that have passed, at most :data:`MINUTES`, and say how many.
 
-        Each is counted once, whoever counts it. With them is sampled how many runs there are now.
+        Each is counted once, by one process. With them is sampled how many runs there are now.
         """
 
     async def between(

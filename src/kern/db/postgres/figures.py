@@ -71,7 +71,7 @@ class PostgresFigures(Figures):
 def _count(names: Names) -> str:
     """Return the statement that counts the next minute, if that has passed.
 
-    Whoever advances the tick counts; minutes in which nothing has happened are left out.
+    The process that advances the tick counts; minutes in which nothing has happened are left out.
     """
     runs, passed = names.runs, f"now() - interval '{MINUTE + GRACE} s'"
     earliest = (

@@ -149,13 +149,11 @@ SELECT agent_id, status, started_at - max(created_at, coalesce(run_at, 0)) AS wa
         for span in (MINUTE, HOUR):
             for agent_id, added in found.items():
                 key = {"span": span, "begins_at": moment // span * span, "agent_id": agent_id}
-                row, before = (
-                    _Row(),
-                    transaction.one(
-                        f"SELECT * FROM {self._figures} WHERE span = :span "
-                        "AND begins_at = :begins_at AND agent_id = :agent_id",
-                        **key,
-                    ),
+                row = _Row()
+                before = transaction.one(
+                    f"SELECT * FROM {self._figures} WHERE span = :span "
+                    "AND begins_at = :begins_at AND agent_id = :agent_id",
+                    **key,
                 )
                 if before is not None:
                     row.add(before)
@@ -184,11 +182,9 @@ SELECT agent_id, status, started_at - max(created_at, coalesce(run_at, 0)) AS wa
         agents: Sequence[str] | None,
     ) -> tuple[float, list[Tally]]:
         found = defaultdict[int, _Row](_Row)
-        of_agents = (
-            ""
-            if agents is None
-            else ("AND (agent_id = '' OR agent_id IN (SELECT value FROM json_each(:agents)))")
-        )
+        of_agents = ""
+        if agents is not None:
+            of_agents = "AND (agent_id = '' OR agent_id IN (SELECT value FROM json_each(:agents)))"
         for row in self._fetch(
             transaction,
             f"SELECT * FROM {self._figures} WHERE span = :span AND begins_at >= :first "
