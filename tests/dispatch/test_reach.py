@@ -16,6 +16,9 @@ from kern.models.openai import OpenAIResponses
 
 HEARTBEAT = 3.0
 
+SLACK = 5.0
+"""Seconds for a machine that is under load; without a bound of kern's own it would be minutes."""
+
 
 @pytest.fixture
 def proxy(postgres: EmbeddedPostgres) -> Iterator[Proxy]:
@@ -49,11 +52,11 @@ async def test_a_database_that_is_silent_is_reported_within_a_heartbeat(
     proxy: Proxy, db: PostgresDb, model: OpenAIResponses
 ) -> None:
     reported = await reports(db, model)
-    await until(reported, True, HEARTBEAT)
+    await until(reported, True, HEARTBEAT + SLACK)
     proxy.freeze()
-    await until(reported, False, HEARTBEAT + 1)
+    await until(reported, False, HEARTBEAT + SLACK)
     proxy.thaw()
-    await until(reported, True, HEARTBEAT + 1)
+    await until(reported, True, HEARTBEAT + SLACK)
 
 
 async def test_a_listener_that_is_silent_alone_makes_nobody_unready(

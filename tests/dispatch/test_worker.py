@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from freezing import freeze
 from load import all_asked, all_ended, ended, status_of, submit
 from stores import execute
 from workers import NewWorker
@@ -48,7 +49,7 @@ async def test_a_worker_that_was_frozen_leaves_the_newer_attempt_its_entry(
     frozen = await new_worker(shared_db, KERN_HEARTBEAT="0.5").ready()
     await submit(agent, ["run"])
     await server.wait_for_requests(1)
-    frozen.send(signal.SIGSTOP)
+    await freeze(frozen, shared_db)
     heir = await new_worker(shared_db, KERN_HEARTBEAT="1").ready()
     await server.wait_for_requests(2, timeout=20)
 

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 from elsewhere import Elsewhere, Process
+from freezing import freeze
 from journals import row
 from leases import expire
 from stores import CLAIM, LOST, ending, new_run, same, settled_as, sweep
@@ -88,7 +89,7 @@ async def _events(agent: Agent, run_id: str) -> list[tuple[int, RunEvent, str | 
 async def _take_over(agent: Agent, sleeper: Process, run_id: str = "asleep") -> RunOutput:
     """Stop the process, and end its run here."""
     assert agent.db is not None
-    sleeper.send(signal.SIGSTOP)
+    await freeze(sleeper, agent.db)
     await expire(agent.db, run_id)
     (await open_runtime(agent.db)).serve(agent)
     run = await agent.await_run(run_id, timeout=20)

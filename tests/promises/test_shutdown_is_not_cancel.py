@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from elsewhere import Elsewhere
+from freezing import freeze
 
 from kern.agent import Agent
 from kern.run.base import RunStatus
@@ -119,7 +120,7 @@ async def test_a_cancel_asked_for_during_the_shutdown_is_honoured(
     process = elsewhere(EXECUTE)
     run_id = await process.said()
     await server.wait_for_requests(1)
-    process.send(signal.SIGSTOP)
+    await freeze(process, agent.db)
     assert await agent.acancel_run(run_id)
     process.tell("end")
     process.send(signal.SIGCONT)

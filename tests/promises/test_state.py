@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 
 from elsewhere import Elsewhere
+from freezing import freeze
 from leases import expire
 
 from kern.agent import Agent
@@ -158,7 +159,7 @@ async def test_what_a_stale_attempt_changes_is_refused_with_its_step(
     script(server, Reply.tool_calls(("hang", {})), Reply.text("Done."))
     process = elsewhere(KILLED.replace("await asyncio.sleep(600)", "return await hear()", 1))
     assert await process.said() == "hangs"
-    process.send(signal.SIGSTOP)
+    await freeze(process, shared_db)
     try:
         await expire(shared_db, "run")
 

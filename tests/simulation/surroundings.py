@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import _patch, patch
 
 import kern
+from kern.aio.jitter import jitter
 from kern.dispatch import heart
 from kern.execution import cancellation
 from tests.simulation.heart import TimedHeart
@@ -54,8 +55,9 @@ def virtual(world: "World", seed: int) -> Iterator[None]:
         "monotonic": world.monotonic_clock,
         "perf_counter": world.monotonic_clock,
     }
-    state = random.getstate()
-    random.seed(seed)
+    states = [(each, each.getstate()) for each in (random, jitter)]
+    for generator, _ in states:
+        generator.seed(seed)
     patches: list[Any] = [patch.object(time, name, clock) for name, clock in clocks.items()]
     patches += [
         patch.object(secrets, name, replaced[getattr(secrets, name)])
@@ -77,7 +79,8 @@ def virtual(world: "World", seed: int) -> Iterator[None]:
     finally:
         for each in reversed(patches):
             each.stop()
-        random.setstate(state)
+        for generator, state in states:
+            generator.setstate(state)
         if not frozen:
             gc.unfreeze()
         gc.enable()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from kern.agent import Agent
+from kern.agent import Agent, RunOutput
 from kern.db.sqlite import SqliteDb
 from kern.errors import RunStateError
 from kern.models.openai import OpenAIResponses
@@ -28,9 +28,8 @@ tower = Agent(
 )
 
 
-async def answer(name: str) -> str:
+async def answer(name: str, run: RunOutput) -> str:
     """Answer as one person, by what this person was shown."""
-    run = await tower.aget_run_output("noon")
     for requirement in run.active_requirements:
         requirement.confirm()
     try:
@@ -44,7 +43,8 @@ async def main() -> None:
     """Have two people answer."""
     await tower.arun("It is noon.", run_id="noon", background=True)
     await tower.await_run("noon")
-    for said in sorted(await asyncio.gather(answer("ada"), answer("bob")), key=len):
+    shown = [(name, await tower.aget_run_output("noon")) for name in ("ada", "bob")]
+    for said in sorted(await asyncio.gather(*(answer(*each) for each in shown)), key=len):
         print(said)
     run = await tower.await_run("noon", until="end")
     print(run.status.value, run.content)

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import os
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from kern.aio.jitter import jitter
 from kern.errors import DatabaseUnavailableError
 
 logger = logging.getLogger("kern")
@@ -35,7 +35,7 @@ async def until_available(operation: Callable[[], Awaitable[Result]]) -> Result:
                     outage.join(error)
                 logger.debug("trying again in %.1f s: %s", pause, error)
                 # Not all at once: what comes back would be away again.
-                await asyncio.sleep(pause * random.uniform(0.7, 1.0))
+                await asyncio.sleep(pause * jitter.uniform(0.7, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 if outage is not None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
+from kern.aio.jitter import jitter
 from kern.aio.survived import survived
 from kern.db.retention import FIRST, Retention
 from kern.errors import DatabaseError
@@ -96,7 +96,7 @@ async def prune(
 async def _repeat(work: Callable[[], Awaitable[None]], often: float) -> None:
     while True:
         # Processes that were started together do not come together.
-        await asyncio.sleep(often * random.uniform(0.75, 1.25))
+        await asyncio.sleep(often * jitter.uniform(0.75, 1.25))
         try:
             await work()
         except DatabaseError as error:

@@ -1,8 +1,8 @@
 """How an agent has a failed run tried again: how often, and after which pause."""
 
-import random
 from dataclasses import dataclass
 
+from kern.aio.jitter import jitter
 from kern.errors import ModelError
 from kern.run.duration import LONGEST_PAUSE
 
@@ -47,4 +47,4 @@ def pause_before_retry(retrying: Retrying | None, failures: int, failure: ModelE
     """Return the seconds before the next attempt, as the agent says or as kern does."""
     if retrying is not None:
         return retrying.pause(failures, failure)
-    return Retrying(0, _FIRST, doubled=True).pause(failures, failure, random.uniform(0.5, 1))
+    return Retrying(0, _FIRST, doubled=True).pause(failures, failure, jitter.uniform(0.5, 1))

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-import random
 
 from kern import models
+from kern.aio.jitter import jitter
 from kern.errors import ConfigurationError, ModelError
 from kern.run.printable import one_line
 
@@ -61,10 +61,10 @@ class Retries:
         asked = error.retry_after
         if not error.transient or self._count >= self._limit or (asked or 0.0) > _LONGEST_ASKED:
             raise error
-        pause = min(self._first * 2.0**self._count, self._longest) * random.uniform(0.75, 1.0)
+        pause = min(self._first * 2.0**self._count, self._longest) * jitter.uniform(0.75, 1.0)
         self._count += 1
         # A little apart, so that all who were told the same do not come back at once.
-        pause = pause if asked is None else asked * random.uniform(1.0, 1.1)
+        pause = pause if asked is None else asked * jitter.uniform(1.0, 1.1)
         told, limit = one_line(str(error), 2000), self._limit
         logger.info("%s Trying again in %.1f s (%d of %d).", told, pause, self._count, limit)
         await asyncio.sleep(pause)

@@ -6,10 +6,10 @@ taken is due again after its lease, so none is lost with a process.
 
 import asyncio
 import logging
-import random
 from contextlib import suppress
 from functools import partial
 
+from kern.aio.jitter import jitter
 from kern.aio.retry import until_available
 from kern.aio.survived import survived
 from kern.db.base import Store
@@ -159,7 +159,7 @@ def next_delay(tries: int) -> float | None:
     """
     if tries >= len(_PAUSES):
         return None
-    return _PAUSES[tries] * random.uniform(0.8, 1.2)
+    return _PAUSES[tries] * jitter.uniform(0.8, 1.2)
 
 
 def _delay(error: Exception, tries: int) -> float | None:

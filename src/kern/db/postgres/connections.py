@@ -1,13 +1,13 @@
 """The connections to one PostgreSQL: a pool, a statement, a transaction, a listener."""
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
 
 import asyncpg
 
+from kern.aio.jitter import jitter
 from kern.aio.limit import answered_within
 from kern.db.postgres.connector import Connector, Session
 from kern.db.postgres.listener import Listener, Subscription
@@ -94,7 +94,7 @@ class Connections:
                 except (asyncpg.PostgresError, DatabaseError) as error:
                     if pause is None or not self._may_send_again(sqlstate(error)):
                         raise
-                await asyncio.sleep(random.uniform(0, pause))
+                await asyncio.sleep(jitter.uniform(0, pause))
         raise AssertionError("the last try returns or raises")
 
     @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 import socket
 import ssl
 from collections.abc import AsyncGenerator
@@ -11,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from kern.aio.jitter import jitter
 from kern.aio.limit import answered_within
 from kern.db.postgres.address import Address, Host, Keepalive
 from kern.db.postgres.reporting import reporting
@@ -123,7 +123,7 @@ class Connector:
         """
         hosts = list(self.address.hosts)
         if self.address.any_order:
-            random.shuffle(hosts)
+            jitter.shuffle(hosts)
         failures: list[DatabaseUnavailableError] = []
         for host in hosts:
             try:
