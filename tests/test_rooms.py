@@ -14,15 +14,16 @@ ROOT = Path(kern.__file__).parent
 # From the ground up; a room imports itself and those of the floors below it.
 FLOORS: list[set[str]] = [
     {"errors", "keywords", "utils"},
-    {"exceptions", "extras", "failures", "aio"},
+    {"exceptions", "extras", "failures", "aio", "filters"},
     {"binder", "run", "media", "local"},
     {"metrics", "models", "tools"},
-    {"approval", "session"},
+    {"approval", "compression", "embedders", "memory", "session", "skills"},
     {"db"},
-    {"hooks", "guardrails"},
+    {"hooks", "guardrails", "registry", "vectordb"},
     {"webhooks", "execution", "testing"},
     {"dispatch"},
     {"agent", "operations"},
+    {"knowledge", "team"},
     {"telemetry", "server"},
     {"cli"},
 ]

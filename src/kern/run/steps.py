@@ -12,12 +12,15 @@ from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
 from kern.run.state import StatePatch
 
-VERSION = 5
+VERSION = 6
 """The version of the journal that this kern writes, and the newest that it reads.
 
 It counts up when older versions of kern could not execute a run by what a newer one writes. A run
 that has a limit of cost of its own needs version 2.
 """
+
+TOLD_VERSION = 6
+"""The version from which on a model may be told something between its turns."""
 
 OVERRIDES_VERSION = 5
 """The version from which on a run may have something otherwise than its agent says."""

@@ -324,4 +324,40 @@ CREATE TABLE {figures} (
     PRIMARY KEY (span, begins_at, agent_id)
 ) WITH (fillfactor = 80)""",
     ),
+    (
+        # The words are those of the text and its topics, in any language.
+        """
+CREATE TABLE {memories} (
+    memory_id text PRIMARY KEY,
+    user_id text NOT NULL,
+    agent_id text,
+    memory text NOT NULL,
+    topics json,
+    input text,
+    feedback text,
+    run_id text,
+    words tsvector GENERATED ALWAYS AS (
+        to_tsvector('simple', memory || ' ' || coalesce(topics::text, ''))) STORED,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 80)""",
+        "CREATE INDEX ON {memories} (user_id, updated_at, memory_id)",
+        "CREATE INDEX ON {memories} (updated_at, memory_id)",
+        "CREATE INDEX ON {memories} USING gin (words)",
+        """
+CREATE TABLE {components} (
+    component_id text NOT NULL,
+    version integer NOT NULL,
+    component_type text NOT NULL CHECK (component_type IN ('agent', 'team')),
+    config json NOT NULL,
+    stage text NOT NULL DEFAULT 'published' CHECK (stage IN ('draft', 'published')),
+    label text,
+    notes text,
+    is_current boolean NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (component_id, version)
+) WITH (fillfactor = 80)""",
+        "CREATE UNIQUE INDEX ON {components} (component_id) WHERE is_current",
+        "CREATE UNIQUE INDEX ON {components} (component_id, label) WHERE label IS NOT NULL",
+    ),
 )

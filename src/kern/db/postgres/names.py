@@ -87,6 +87,16 @@ class Names(msgspec.Struct, frozen=True):
         return self._quoted(f"{self.session_table}_figures")
 
     @property
+    def memories(self) -> str:
+        """The table of what is remembered of users."""
+        return self._quoted(f"{self.session_table}_memories")
+
+    @property
+    def components(self) -> str:
+        """The table of agents at rest, a row a version."""
+        return self._quoted(f"{self.session_table}_components")
+
+    @property
     def versions(self) -> str:
         """The table that holds the version of the others."""
         return self._quoted("kern_versions")

@@ -74,6 +74,8 @@ def _statements(names: Names, version: int) -> Iterator[str]:
                 "approvals",
                 "keys",
                 "figures",
+                "memories",
+                "components",
                 "queue",
                 "enqueue",
                 "sessions_of_users",

@@ -281,6 +281,41 @@ CREATE TABLE "{table}_figures" (
     PRIMARY KEY (span, begins_at, agent_id)
 ) WITHOUT ROWID
 """,
+    # The words are those of a memory and its topics, in any language; who writes a memory writes
+    # them, too.
+    """
+CREATE TABLE "{table}_memories" (
+    memory_id TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    agent_id TEXT,
+    memory TEXT NOT NULL,
+    topics TEXT,
+    input TEXT,
+    feedback TEXT,
+    run_id TEXT,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "{table}_memories_user" ON "{table}_memories" (user_id, updated_at, memory_id);
+CREATE INDEX "{table}_memories_updated" ON "{table}_memories" (updated_at, memory_id);
+CREATE VIRTUAL TABLE "{table}_memory_words" USING fts5 (memory_id UNINDEXED, words);
+CREATE TABLE "{table}_components" (
+    component_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    component_type TEXT NOT NULL CHECK (component_type IN ('agent', 'team')),
+    config TEXT NOT NULL,
+    stage TEXT NOT NULL DEFAULT 'published' CHECK (stage IN ('draft', 'published')),
+    label TEXT,
+    notes TEXT,
+    is_current INTEGER NOT NULL DEFAULT 0,
+    created_at REAL NOT NULL,
+    PRIMARY KEY (component_id, version)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX "{table}_components_current" ON "{table}_components" (component_id)
+    WHERE is_current;
+CREATE UNIQUE INDEX "{table}_components_label" ON "{table}_components" (component_id, label)
+    WHERE label IS NOT NULL
+""",
 )
 
 _VERSIONS = (

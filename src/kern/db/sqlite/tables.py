@@ -21,6 +21,9 @@ class Tables:
         approvals: what runs wait for, or have had, where there is a record of it.
         keys: the API keys.
         figures: what happened in each span of time.
+        memories: what is remembered of users.
+        memory_words: the words of these.
+        components: agents at rest, a row a version.
         expiries: the index of the pauses that expire.
         unstored: the index of what has ended and is to be erased.
     """
@@ -40,6 +43,9 @@ class Tables:
         self.approvals = f'"{session_table}_approvals"'
         self.keys = f'"{session_table}_keys"'
         self.figures = f'"{session_table}_figures"'
+        self.memories = f'"{session_table}_memories"'
+        self.memory_words = f'"{session_table}_memory_words"'
+        self.components = f'"{session_table}_components"'
         self.expiries = f'"{session_table}_runs_expires"'
         self.unstored = f'"{session_table}_runs_unstored"'
 
