@@ -14,13 +14,7 @@ from kern.agent.parts.identity import IdentityPart
 from kern.agent.parts.session import SessionPart
 from kern.binder import Binder
 from kern.errors import ConfigurationError, InvalidInputError
-from kern.execution.context import (
-    ContextParts,
-    ReferencesFormat,
-    Told,
-    has_names,
-    system_message,
-)
+from kern.execution.context import ContextParts, Told, system_message
 from kern.execution.context_rules import (
     INSTRUCTIONS,
     KNOWN,
@@ -31,6 +25,7 @@ from kern.execution.context_rules import (
     provider,
 )
 from kern.execution.retriever import Retriever
+from kern.execution.written import ReferencesFormat, has_names
 from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.numbers import check_count
