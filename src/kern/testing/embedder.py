@@ -36,7 +36,7 @@ class WordsEmbedder(Embedder):
             dimensions: how many numbers an embedding has.
         """
         self.id = f"words-{dimensions}"
-        self.dimensions = dimensions
+        self.dimensions = self._size = dimensions
         self.calls: list[list[str]] = []
 
     @override
@@ -45,9 +45,9 @@ class WordsEmbedder(Embedder):
         return [self._embedding(text) for text in texts]
 
     def _embedding(self, text: str) -> list[float]:
-        sums = [0.0] * self.dimensions
+        sums = [0.0] * self._size
         for word in _WORD.findall(text.lower()) or [""]:
             number = int.from_bytes(blake2s(word.encode("utf-8", "replace")).digest()[:8])
-            sums[number // 2 % self.dimensions] += 1.0 if number % 2 else -1.0
+            sums[number // 2 % self._size] += 1.0 if number % 2 else -1.0
         length = math.hypot(*sums)
-        return [each / length for each in sums] if length else [1.0] + sums[1:]
+        return [each / length for each in sums] if length else [1.0, *sums[1:]]
