@@ -11,7 +11,7 @@ class Embedder(SyncEmbedderMethods):
 
     Attributes:
         id: names the model; embeddings of two models are not comparable.
-        dimensions: how many numbers an embedding has.
+        dimensions: how many numbers an embedding has; None until the first one has told.
 
     Example:
         >>> class Lengths(Embedder):
@@ -24,4 +24,4 @@ class Embedder(SyncEmbedderMethods):
     """
 
     id: str
-    dimensions: int
+    dimensions: int | None = None

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 class EmbedderMethods(ABC):
     """What turns texts into vectors."""
 
+    dimensions: int | None
+
     @abstractmethod
     async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return the embeddings of texts that are to be found.
@@ -31,3 +33,14 @@ class EmbedderMethods(ABC):
         """
         [embedding] = await self.aembed([text])
         return embedding
+
+    async def aget_dimensions(self) -> int:
+        """Return how many numbers an embedding has; where nobody has said so, a word is embedded.
+
+        Raises:
+            ModelError: the provider refused, or did not answer.
+            ConfigurationError: it is not set up.
+        """
+        if self.dimensions is None:
+            self.dimensions = len(await self.aget_embedding("word"))
+        return self.dimensions

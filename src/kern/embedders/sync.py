@@ -32,3 +32,12 @@ class SyncEmbedderMethods(EmbedderMethods):
             ConfigurationError: it is not set up.
         """
         return finished(self.aget_embedding(text))
+
+    def get_dimensions(self) -> int:
+        """Return how many numbers an embedding has; where nobody has said so, a word is embedded.
+
+        Raises:
+            ModelError: the provider refused, or did not answer.
+            ConfigurationError: it is not set up.
+        """
+        return finished(self.aget_dimensions())
