@@ -14,6 +14,7 @@ from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
 from kern.db.erasing import Erasing
 from kern.db.figures import Figures
+from kern.db.contents import Contents
 from kern.db.keys import Keys
 from kern.db.outbox import Outbox
 from kern.db.overview import Overview
@@ -62,6 +63,7 @@ class Store(Reading, Resuming):
         sessions: the sessions, as users see them.
         approvals: what people have to allow, and have decided.
         keys: the API keys.
+        contents: what knowledge bases were loaded with.
         erasing: what keeps nothing of runs.
         figures: what happened in each minute and hour.
     """
@@ -77,6 +79,7 @@ class Store(Reading, Resuming):
     sessions: Sessions
     approvals: Approvals
     keys: Keys
+    contents: Contents
     erasing: Erasing
     figures: Figures
 

@@ -15,6 +15,7 @@ from kern.errors.database import (
     OutcomeUnknownError,
     SchemaVersionError,
 )
+from kern.errors.knowledge import ContentError
 from kern.errors.limits import (
     BudgetExceededError,
     QueueFullError,
@@ -70,6 +71,7 @@ __all__ = [
     "CheckError",
     "CheckTrigger",
     "ConfigurationError",
+    "ContentError",
     "ContextWindowExceededError",
     "DatabaseError",
     "DatabaseUnavailableError",

@@ -18,6 +18,7 @@ from kern.db.postgres.connections import Connections
 from kern.db.postgres.erasing import PostgresErasing
 from kern.db.postgres.figures import PostgresFigures
 from kern.db.postgres.hand_off import HandOff
+from kern.db.postgres.contents import PostgresContents
 from kern.db.postgres.keys import PostgresKeys
 from kern.db.postgres.listener import Subscription
 from kern.db.postgres.names import Names
@@ -83,6 +84,7 @@ class PostgresStore(Store):
         self._hand_off = HandOff(connections, names)
         self.budgets = PostgresBudgets(connections.fetch, names)
         self.keys = PostgresKeys(connections.fetch, names)
+        self.contents = PostgresContents(connections.fetch, names)
         self.states = PostgresStates(connections.fetch, names)
         self._accepting = Accepting(connections, names, self._hand_off, self.budgets)
         self.users = PostgresUsers(connections, names, self._accepting, self._queue)

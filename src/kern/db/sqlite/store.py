@@ -18,6 +18,7 @@ from kern.db.sqlite.erasing import SqliteErasing
 from kern.db.sqlite.figures import SqliteFigures
 from kern.db.sqlite.file import Arguments, Operation, Result, SqliteFile, bound
 from kern.db.sqlite.journals import Journals
+from kern.db.sqlite.contents import SqliteContents
 from kern.db.sqlite.keys import SqliteKeys
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.listener import Listener
@@ -71,6 +72,7 @@ class SqliteStore(Store):
         self.blobs = SqliteBlobs(file)
         self.budgets = SqliteBudgets(file)
         self.keys = SqliteKeys(file)
+        self.contents = SqliteContents(file)
         self.erasing = SqliteErasing(file)
         self.figures = SqliteFigures(file)
         self.states = SqliteStates(file)
