@@ -6,8 +6,8 @@ the model's prompt cache is lost between two calls.
 
 The system message has its parts in this order: description, role, instructions, additional
 information (Markdown, name, place, time), the instructions of toolkits; then expected output,
-additional context, summary and state. The names in braces are filled in the parts before the
-semicolon. Each part is there only where it says something.
+additional context, skills, summary and state. The names in braces are filled in the parts before
+the semicolon. Each part is there only where it says something.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,6 +62,7 @@ class ContextParts:
         tells_dependencies: whether the dependencies are added to the user's message.
         references_format: how documents are written.
         added: what stands at the end of the system message, as it is: no names are filled in it.
+        skills: what it is told of its skills.
     """
 
     description: str | None = None
@@ -87,6 +88,7 @@ class ContextParts:
     tells_dependencies: bool = False
     references_format: ReferencesFormat = "json"
     added: str | None = None
+    skills: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ def _system_text(parts: ContextParts, told: Told) -> str:
     after = [
         tagged("expected_output", parts.expected_output) if parts.expected_output else None,
         parts.additional_context,
+        parts.skills,
         tagged("session_summary", summary, _SUMMARY) if summary else None,
         tagged("session_state", written(state), _STATE) if state else None,
     ]
