@@ -12,6 +12,7 @@ from enum import Enum
 from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
+from kern.db.components import Components
 from kern.db.erasing import Erasing
 from kern.db.figures import Figures
 from kern.db.keys import Keys
@@ -62,6 +63,7 @@ class Store(Reading, Resuming):
         sessions: the sessions, as users see them.
         approvals: what people have to allow, and have decided.
         keys: the API keys.
+        components: the agents at rest.
         erasing: what keeps nothing of runs.
         figures: what happened in each minute and hour.
     """
@@ -77,6 +79,7 @@ class Store(Reading, Resuming):
     sessions: Sessions
     approvals: Approvals
     keys: Keys
+    components: Components
     erasing: Erasing
     figures: Figures
 
