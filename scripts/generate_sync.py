@@ -52,6 +52,7 @@ SUBJECTS += [
         ("run_methods", "sync_runs"),
         ("approval_methods", "sync_approvals"),
         ("key_methods", "sync_keys"),
+        ("component_methods", "sync_components"),
     )
 ]
 SUBJECTS += [

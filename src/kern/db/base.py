@@ -12,6 +12,7 @@ from enum import Enum
 from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
+from kern.db.components import Components
 from kern.db.erasing import Erasing
 from kern.db.figures import Figures
 from kern.db.contents import Contents
@@ -64,6 +65,7 @@ class Store(Reading, Resuming):
         approvals: what people have to allow, and have decided.
         keys: the API keys.
         contents: what knowledge bases were loaded with.
+        components: the agents at rest.
         erasing: what keeps nothing of runs.
         figures: what happened in each minute and hour.
     """
@@ -80,6 +82,7 @@ class Store(Reading, Resuming):
     approvals: Approvals
     keys: Keys
     contents: Contents
+    components: Components
     erasing: Erasing
     figures: Figures
 

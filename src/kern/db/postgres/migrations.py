@@ -355,6 +355,7 @@ CREATE TABLE {components} (
     notes text,
     is_current boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
+    deleted_at timestamptz,
     PRIMARY KEY (component_id, version)
 ) WITH (fillfactor = 80)""",
         "CREATE UNIQUE INDEX ON {components} (component_id) WHERE is_current",

@@ -14,6 +14,7 @@ from kern.db.postgres.approvals import PostgresApprovals
 from kern.db.postgres.blobs import PostgresBlobs
 from kern.db.postgres.budgets import PostgresBudgets
 from kern.db.postgres.claiming import Claiming
+from kern.db.postgres.components import PostgresComponents
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.erasing import PostgresErasing
 from kern.db.postgres.figures import PostgresFigures
@@ -85,6 +86,7 @@ class PostgresStore(Store):
         self.budgets = PostgresBudgets(connections.fetch, names)
         self.keys = PostgresKeys(connections.fetch, names)
         self.contents = PostgresContents(connections.fetch, names)
+        self.components = PostgresComponents(connections, names)
         self.states = PostgresStates(connections.fetch, names)
         self._accepting = Accepting(connections, names, self._hand_off, self.budgets)
         self.users = PostgresUsers(connections, names, self._accepting, self._queue)

@@ -309,6 +309,7 @@ CREATE TABLE "{table}_components" (
     notes TEXT,
     is_current INTEGER NOT NULL DEFAULT 0,
     created_at REAL NOT NULL,
+    deleted_at REAL,
     PRIMARY KEY (component_id, version)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX "{table}_components_current" ON "{table}_components" (component_id)
