@@ -13,9 +13,9 @@ from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
 from kern.db.components import Components
+from kern.db.contents import Contents
 from kern.db.erasing import Erasing
 from kern.db.figures import Figures
-from kern.db.contents import Contents
 from kern.db.keys import Keys
 from kern.db.outbox import Outbox
 from kern.db.overview import Overview
