@@ -1,6 +1,7 @@
 """Vector databases of both kinds, each with tables that no other test uses."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from kern.local.postgres import EmbeddedPostgres
 from kern.testing import WordsEmbedder
 from kern.vectordb.base import VectorDb
 from kern.vectordb.pgvector import PgVector
+from kern.vectordb.sqlite import SqliteVec
 
 
 @pytest.fixture
@@ -25,7 +27,14 @@ async def pgvector(
     await vectors.aclose()
 
 
-@pytest.fixture(params=["pgvector"])
+@pytest.fixture
+async def sqlite_vec(tmp_path: Path, embedder: WordsEmbedder) -> AsyncIterator[SqliteVec]:
+    vectors = SqliteVec(tmp_path / "made/vectors.db", "docs", embedder)
+    yield vectors
+    await vectors.aclose()
+
+
+@pytest.fixture(params=["pgvector", "sqlite_vec"])
 def vectors(request: pytest.FixtureRequest) -> VectorDb:
     found: VectorDb = request.getfixturevalue(request.param)
     return found

@@ -16,7 +16,6 @@ from kern.db.postgres.reporting import sqlstate
 from kern.embedders.base import Embedder
 from kern.errors import ConfigurationError, DatabaseError, InvalidInputError
 from kern.filters import Filters, filter_of
-from kern.run.codec import decode_object
 from kern.run.numbers import check_count, check_seconds
 from kern.vectordb.base import SearchType, VectorDb
 from kern.vectordb.document import Document
@@ -27,10 +26,14 @@ from kern.vectordb.values import (
     BATCH,
     QUERY,
     check_limit,
+    check_search_type,
     check_size,
+    check_weight,
     cleaned,
+    default_embedder,
+    document_of,
     embed,
-    json_of,
+    kept,
     latest,
     wrong_size,
 )
@@ -115,14 +118,10 @@ class PgVector(VectorDb):
                 f"content_language must be the name of a text search configuration, such as "
                 f"'english', not {content_language!r:.50}."
             )
-        if not 0 <= vector_score_weight <= 1:
-            raise ConfigurationError(
-                f"vector_score_weight must be from 0 to 1, not {vector_score_weight!r:.50}."
-            )
-        self.search_type = SearchType(search_type)
-        self.embedder = _default_embedder() if embedder is None else embedder
+        self.search_type = check_search_type(search_type)
+        self.embedder = default_embedder() if embedder is None else embedder
         self._index = vector_index or HNSW()
-        self._weight = vector_score_weight
+        self._weight = check_weight(vector_score_weight)
         self._schema, self._name, self._language = schema, table_name, content_language
         self._target = Target(_address(db_url, db), pool_size, heartbeat, self._index.ef_search)
         self._shared: Shared[Pool] = targets.find(self._target, self._target.open)
@@ -156,7 +155,8 @@ class PgVector(VectorDb):
             await embed(batch, self.embedder, repr(self))
             # In one order, so that two who write the same ones never wait for each other.
             batch.sort(key=lambda each: each.chunk_id)
-            await self._fetch(table.upsert, *zip(*map(_row, batch), strict=True))
+            rows = [(*kept(each), _vector(each.embedding or [])) for each in batch]
+            await self._fetch(table.upsert, *zip(*rows, strict=True))
         self._keys = None
 
     @override
@@ -178,7 +178,7 @@ class PgVector(VectorDb):
             statement = table.by_meaning(postgres_where(condition, values))
         else:
             statement = table.by_words(postgres_where(condition, values))
-        return [_document(row) for row in await self._fetch(statement, *values)]
+        return [document_of([*row]) for row in await self._fetch(statement, *values)]
 
     @override
     async def amissing(self, ids: Sequence[str]) -> list[str]:
@@ -292,39 +292,5 @@ def _address(db_url: str | None, db: "PostgresDb | AsyncPostgresDb | None") -> A
     return parse_address(db_url) if db is None else db.connector().address
 
 
-def _default_embedder() -> Embedder:
-    from kern.embedders.openai import OpenAIEmbedder
-
-    return OpenAIEmbedder()
-
-
-def _row(document: Document) -> tuple[object, ...]:
-    """Return what is kept of a document, in the order of the statement."""
-    what = f"What is known of {document.chunk_id!r:.60}"
-    return (
-        cleaned(document.chunk_id),
-        None if document.content_id is None else cleaned(document.content_id),
-        None if document.name is None else cleaned(document.name),
-        json_of(document.meta_data, what),
-        cleaned(document.content),
-        _vector(document.embedding or []),
-        document.size,
-        None if document.usage is None else json_of(document.usage, what),
-    )
-
-
 def _vector(embedding: Sequence[float]) -> str:
     return msgspec.json.encode(embedding).decode()
-
-
-def _document(row: "asyncpg.Record") -> Document:
-    return Document(
-        row["content"],
-        row["id"],
-        row["name"],
-        decode_object(row["meta_data"]),
-        row["content_id"],
-        score=row["score"],
-        usage=None if row["usage"] is None else decode_object(row["usage"]),
-        size=row["size"],
-    )

@@ -108,14 +108,13 @@ CREATE TABLE IF NOT EXISTS {self.quoted} (
     @property
     def upsert(self) -> str:
         """The statement that keeps documents; what is the same already is not written."""
-        kept = ("content_id", "name", "meta_data", "content", "embedding", "size", "usage")
-        given = ", ".join(f"${number}::text[]" for number in range(1, 7))
+        kept = ("content_id", "name", "meta_data", "content", "size", "usage", "embedding")
+        given = ", ".join(f"${number}::text[]" for number in range(1, 6))
         changed = " OR ".join(f"old.{each} IS DISTINCT FROM EXCLUDED.{each}" for each in kept)
         return f"""
-INSERT INTO {self.quoted} AS old (id, content_id, name, meta_data, content, embedding, size, usage)
-SELECT id, content_id, name, meta_data::jsonb, content, embedding::vector, size, usage::jsonb
-FROM unnest({given}, $7::bigint[], $8::text[])
-    AS given (id, content_id, name, meta_data, content, embedding, size, usage)
+INSERT INTO {self.quoted} AS old ({_COLUMNS}, embedding)
+SELECT id, content_id, name, meta_data::jsonb, content, size, usage::jsonb, embedding::vector
+FROM unnest({given}, $6::bigint[], $7::text[], $8::text[]) AS given ({_COLUMNS}, embedding)
 ON CONFLICT (id) DO UPDATE SET updated_at = now(),
     {", ".join(f"{each} = EXCLUDED.{each}" for each in kept)}
 WHERE {changed}"""

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from kern.embedders.base import Embedder
 from kern.errors import ConfigurationError, InvalidInputError
-from kern.run.codec import encode
+from kern.run.codec import decode_object, encode
+from kern.vectordb.base import SearchType
 from kern.vectordb.document import Document
 
 QUERY = 8_000
@@ -110,3 +112,73 @@ def wrong_size(where: str, size: int, embedder: Embedder, found: int) -> Configu
         f"{where} is for embeddings of {size} numbers, and {embedder.id} makes {found}. Embeddings "
         "of two models cannot be compared: name another table, or drop() this one and load it anew."
     )
+
+
+Kept: TypeAlias = tuple[str, str | None, str | None, str, str, int | None, str | None]
+"""What is kept of a document beside its embedding: id, content_id, name, meta_data, content, size
+and usage."""
+
+
+def kept(document: Document) -> Kept:
+    """Return what is kept of a document beside its embedding.
+
+    Raises:
+        InvalidInputError: what is known of it has no JSON form.
+    """
+    what = f"What is known of {document.chunk_id!r:.60}"
+    return (
+        cleaned(document.chunk_id),
+        None if document.content_id is None else cleaned(document.content_id),
+        None if document.name is None else cleaned(document.name),
+        json_of(document.meta_data, what),
+        cleaned(document.content),
+        document.size,
+        None if document.usage is None else json_of(document.usage, what),
+    )
+
+
+def document_of(row: Sequence[Any]) -> Document:
+    """Return a document out of what was kept, with its score behind that."""
+    id, content_id, name, meta_data, content, size, usage, score = row
+    return Document(
+        content,
+        id,
+        name,
+        decode_object(meta_data),
+        content_id,
+        score=score,
+        usage=None if usage is None else decode_object(usage),
+        size=size,
+    )
+
+
+def default_embedder() -> Embedder:
+    """Return what embeds where nobody has said what does."""
+    from kern.embedders.openai import OpenAIEmbedder
+
+    return OpenAIEmbedder()
+
+
+def check_weight(weight: float) -> float:
+    """Return how much meaning counts beside words.
+
+    Raises:
+        ConfigurationError: it is no share.
+    """
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        raise ConfigurationError(f"vector_score_weight must be from 0 to 1, not {weight!r:.50}.")
+    return float(weight)
+
+
+def check_search_type(search_type: SearchType | str) -> SearchType:
+    """Return how documents are found.
+
+    Raises:
+        ConfigurationError: they are not found so.
+    """
+    try:
+        return SearchType(search_type)
+    except ValueError:
+        raise ConfigurationError(
+            f"search_type must be 'vector', 'keyword' or 'hybrid', not {search_type!r:.50}."
+        ) from None
