@@ -12,9 +12,9 @@ from enum import Enum
 from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
+from kern.db.contents import Contents
 from kern.db.erasing import Erasing
 from kern.db.figures import Figures
-from kern.db.contents import Contents
 from kern.db.keys import Keys
 from kern.db.outbox import Outbox
 from kern.db.overview import Overview

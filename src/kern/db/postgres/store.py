@@ -15,10 +15,10 @@ from kern.db.postgres.blobs import PostgresBlobs
 from kern.db.postgres.budgets import PostgresBudgets
 from kern.db.postgres.claiming import Claiming
 from kern.db.postgres.connections import Connections
+from kern.db.postgres.contents import PostgresContents
 from kern.db.postgres.erasing import PostgresErasing
 from kern.db.postgres.figures import PostgresFigures
 from kern.db.postgres.hand_off import HandOff
-from kern.db.postgres.contents import PostgresContents
 from kern.db.postgres.keys import PostgresKeys
 from kern.db.postgres.listener import Subscription
 from kern.db.postgres.names import Names

@@ -14,11 +14,11 @@ from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.blobs import SqliteBlobs
 from kern.db.sqlite.budgets import SqliteBudgets
 from kern.db.sqlite.connection import Transaction
+from kern.db.sqlite.contents import SqliteContents
 from kern.db.sqlite.erasing import SqliteErasing
 from kern.db.sqlite.figures import SqliteFigures
 from kern.db.sqlite.file import Arguments, Operation, Result, SqliteFile, bound
 from kern.db.sqlite.journals import Journals
-from kern.db.sqlite.contents import SqliteContents
 from kern.db.sqlite.keys import SqliteKeys
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.listener import Listener
