@@ -1,6 +1,10 @@
 """A vector database in this process, which finds by words, and counts what is embedded."""
 
+import json
+import os
+import signal
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 from kern.filters import Filters, filter_of
 from kern.vectordb.base import VectorDb
@@ -87,3 +91,38 @@ class WordsDb(VectorDb):
         for each in gone:
             del self.documents[each]
         return len(gone)
+
+
+class LoggedDb(WordsDb):
+    """The same in a file, to which each change is appended at once: it outlives its process."""
+
+    def __init__(self, log: Path, *, killed_at: int | None = None) -> None:
+        """Read what is there.
+
+        Args:
+            log: the file.
+            killed_at: the process dies as the batch of this number, from 0 on, was embedded, and is
+                kept nowhere; or was kept, and nobody was told of it, where it is negative, from -1.
+        """
+        super().__init__()
+        self._log = log
+        self._killed_at = killed_at
+        self._batches = 0
+        for line in log.read_text().splitlines() if log.exists() else ():
+            self._take(Document(**json.loads(line)))
+
+    async def aupsert(self, documents: Sequence[Document]) -> None:
+        number, self._batches = self._batches, self._batches + 1
+        if number == self._killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        with self._log.open("a") as log:
+            for each in documents:
+                log.write(json.dumps(each.to_dict()) + "\n")
+        if self._killed_at is not None and -1 - number == self._killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        for each in documents:
+            self._take(each)
+
+    def _take(self, document: Document) -> None:
+        self.embedded.append(document.content)
+        self.documents[document.chunk_id] = document

@@ -143,6 +143,10 @@ class _PostgresServerDb(Methods):
         async with self._target.connector().session() as connection:
             return await tables_version(connection, self._names)
 
+    def connector(self) -> Connector:
+        """Return what opens connections to the same database, for what has some of its own."""
+        return self._target.connector()
+
     @override
     def open_heart(self) -> Heart:
         return PostgresHeart(self._target.connector(), self._names)
