@@ -60,6 +60,7 @@ SUBJECTS += [
     for source, target in (
         ("vectordb/methods", "vectordb/sync"),
         ("embedders/methods", "embedders/sync"),
+        ("knowledge/methods", "knowledge/sync"),
     )
 ]
 

@@ -15,7 +15,6 @@ Class = TypeVar("Class", bound=type)
 
 LATER = frozenset(
     (
-        *("knowledge", "update_knowledge", "callable_knowledge_cache_key"),
         *("memory_manager", "enable_agentic_memory", "update_memory_on_run"),
         *(
             "enable_user_memories",

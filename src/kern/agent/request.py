@@ -19,6 +19,7 @@ from kern.dispatch.alone import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.journal import Emit
+from kern.execution.retriever import as_values
 from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
@@ -286,6 +287,8 @@ def _kept(
     if state is not None:
         texts_of(state)
     given = {**beside, "dependencies": dependencies}
+    if beside.get("knowledge_filters"):
+        given["knowledge_filters"] = as_values(beside["knowledge_filters"])
     if (own := beside.get("overrides")) is not None:
         from kern.agent.overriding import stored
 

@@ -8,6 +8,7 @@ from typing import Self
 from weakref import WeakMethod
 
 from kern.aio.retry import until_available
+from kern.binder import Binder
 from kern.db.base import Store
 from kern.errors import ModelError
 from kern.execution.answering import Answering
@@ -262,10 +263,16 @@ class Attempt:
                 dependencies=self.spec.dependencies,
                 knowledge_filters=self._knowledge_filters(),
                 tools=[*self.tools.values()],
+                knowledge=self._knowledge(),
                 _agent=self.spec.agent,
                 _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
             )
         return self._run_context
+
+    def _knowledge(self) -> object:
+        told = self.spec.context_rules
+        found = None if told is None or told.retriever is None else told.retriever.knowledge
+        return None if isinstance(found, Binder) else found
 
     def _knowledge_filters(self) -> object:
         told, own = self.spec.context_rules, self.options.get("knowledge_filters")

@@ -61,7 +61,8 @@ class ContextRules:
         parts, retriever = self.parts, self.retriever
         names = has_names_in(parts, {})
         told = parts.tells_time, parts.tells_state, parts.tells_summary, parts.tells_dependencies
-        found = retriever is not None and retriever.adds_found
+        # The names of filters, of which the model is told, are as the knowledge base has them now.
+        found = retriever is not None and (retriever.adds_found or retriever.tells_filters)
         varies = bool(self.functions or names or found or any(told))
         forms = () if varies else (False, True)
         constant = tuple(system_message(parts, Told(has_form=has_form)) for has_form in forms)
@@ -71,8 +72,9 @@ class ContextRules:
     @property
     def is_portable(self) -> bool:
         """Whether its functions are at the level of a module, so they hold nothing of a caller."""
-        searched = () if self.retriever is None else (self.retriever.function,)
-        return all(is_portable(each.function) for each in (*self.functions.values(), *searched))
+        return all(is_portable(each.function) for each in self.functions.values()) and (
+            self.retriever is None or self.retriever.is_portable
+        )
 
     @classmethod
     def of_text(cls, text: str | None) -> "ContextRules":

@@ -38,6 +38,7 @@ _FLAGS = (
     *("use_instruction_tags", "build_context", "build_user_context", "search_knowledge"),
     *("add_dependencies_to_context", "add_knowledge_to_context", "add_session_state_to_context"),
     *("enable_agentic_knowledge_filters", "add_search_knowledge_instructions"),
+    "update_knowledge",
     "store_history_messages",
 )
 _TEXTS = ("description", "role", "expected_output", "additional_context")
@@ -156,22 +157,28 @@ class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart):
         return parts, functions
 
     def _retriever(self) -> Retriever | None:
-        function = self.knowledge_retriever
-        if function is None:
+        function, knowledge = self.knowledge_retriever, self.knowledge
+        if self.update_knowledge and knowledge is None:
+            raise ConfigurationError(
+                "update_knowledge=True needs knowledge=, to which the model adds."
+            )
+        if function is None and knowledge is None:
             return None
-        if not callable(function):
+        if function is not None and not callable(function):
             raise ConfigurationError(
                 "knowledge_retriever must be a function of query and num_documents, not "
                 f"{function!r:.80}."
             )
         return Retriever.of(
             function,
+            knowledge,
             filters=self.knowledge_filters,
             lets_model_filter=self.enable_agentic_knowledge_filters,
             has_tool=self.search_knowledge,
             adds_found=self.add_knowledge_to_context,
             tells_of_tool=self.add_search_knowledge_instructions,
             format=self.references_format,
+            updates=self.update_knowledge,
         )
 
 
