@@ -91,7 +91,7 @@ class MembersPart(ToolsPart):
             )
         else:
             one = DelegateTool(members_by_id(given), rules)
-        self.__dict__["delegation"] = (one,)
+        self.__dict__.update(delegation=(one,), shows_children=self.show_members_responses)
         ToolsPart._build(self)
 
 
