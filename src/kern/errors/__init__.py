@@ -15,6 +15,7 @@ from kern.errors.database import (
     OutcomeUnknownError,
     SchemaVersionError,
 )
+from kern.errors.knowledge import ContentError
 from kern.errors.limits import (
     BudgetExceededError,
     QueueFullError,
@@ -71,6 +72,7 @@ __all__ = [
     "CheckError",
     "CheckTrigger",
     "ConfigurationError",
+    "ContentError",
     "ContextWindowExceededError",
     "DatabaseError",
     "DatabaseUnavailableError",

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, cast
 from kern.agent.as_tool import SubAgent
 from kern.errors import ConfigurationError
 from kern.execution.child import members_among
-from kern.execution.context import tagged
+from kern.execution.written import tagged
 from kern.models.form import Form
 
 Mode: TypeAlias = Literal["coordinate", "route"]

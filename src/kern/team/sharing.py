@@ -9,7 +9,7 @@ from kern.agent.as_tool import SubAgent
 from kern.aio.retry import until_available
 from kern.execution.attempt import Attempt
 from kern.execution.child_calls import ChildCall
-from kern.execution.context import tagged
+from kern.execution.written import tagged
 from kern.run.codec import decode_object
 from kern.run.content import TextPart
 from kern.run.input import messages_of

@@ -27,6 +27,7 @@ from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
 from kern.db.sync import SyncMethods
 from kern.db.sync_approvals import SyncApprovalMethods
+from kern.db.sync_components import SyncComponentMethods
 from kern.db.sync_keys import SyncKeyMethods
 from kern.db.sync_runs import SyncRunMethods
 from kern.db.tables import OtherTables, check_tables, url_of
@@ -163,7 +164,12 @@ class _PostgresServerDb(Methods):
 
 
 class PostgresDb(
-    SyncMethods, SyncRunMethods, SyncApprovalMethods, SyncKeyMethods, _PostgresServerDb
+    SyncMethods,
+    SyncRunMethods,
+    SyncApprovalMethods,
+    SyncKeyMethods,
+    SyncComponentMethods,
+    _PostgresServerDb,
 ):
     """Sessions, runs and their queue in PostgreSQL.
 
