@@ -1,7 +1,8 @@
 """Writes the synchronous twins of asynchronous methods, with the same signatures and docstrings.
 
 Each module of ``src/kern/agent`` that holds a subject becomes a module of ``src/kern/agent/sync``;
-those of databases become ``sync.py`` and, a file a subject, ``sync_….py`` beside them.
+those of databases become ``sync.py`` and, a file a subject, ``sync_….py`` beside them, and so does
+that of teams.
 ``--check`` changes nothing, and fails where one is out of date.
 """
 
@@ -63,6 +64,13 @@ SUBJECTS += [
         ("knowledge/methods", "knowledge/sync"),
     )
 ]
+
+SUBJECTS.append(
+    Subject(
+        *("team/responses", "team/sync", "[Deps, Output]"),
+        "from kern.agent.blocking import blocking",
+    )
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -149,5 +149,7 @@ def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
     for each in reversed(cls.__mro__):
         members.update(vars(each))
     for name, method in members.items():
-        if isinstance(method, FunctionType) and (name == "__init__" or not name.startswith("_")):
+        is_public = name == "__init__" or not name.startswith("_")
+        # One that is wrapped is explained by a class that this one inherits.
+        if isinstance(method, FunctionType) and is_public and not hasattr(method, "__wrapped__"):
             yield name, method

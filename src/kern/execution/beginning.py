@@ -88,7 +88,12 @@ async def tell(attempt: Attempt) -> None:
     history = _answered(attempt, shown + earlier[end:])
     built = attempt.state.told
     if built is None:
-        varies = rules.varies or any(map(has_names, attempt.tool_instructions))
+        calls = spec.call_rules
+        varies = (
+            rules.varies
+            or any(map(has_names, attempt.tool_instructions))
+            or attempt.tool_instructions != (() if calls is None else calls.instructions)
+        )
         built = await _built(attempt, rules) if varies else _constant(attempt, rules)
         if varies:
             attempt.journal.keep(built)

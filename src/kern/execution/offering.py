@@ -74,7 +74,11 @@ async def _add_tools(attempt: Attempt, made: Collected) -> None:
 
 async def _add_listed(attempt: Attempt, toolset: Toolset) -> None:
     values = await run_values(attempt, toolset.asks_for) if toolset.asks_for else {}
-    _add_named(attempt, await toolset.listed(attempt.info, values))
+    tools = await toolset.listed(attempt.info, values)
+    _add_named(attempt, tools)
+    attempt.tool_instructions += tuple(
+        each.instructions for each in tools if each.instructions and each.add_instructions
+    )
 
 
 def _add_named(attempt: Attempt, tools: Iterable[Tool]) -> None:

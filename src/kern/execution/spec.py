@@ -35,6 +35,10 @@ class Definition(Protocol):
         """What people call it."""
 
     @property
+    def is_team(self) -> bool:
+        """Whether it leads others, to which it hands its work on."""
+
+    @property
     def model(self) -> Model:
         """Who answers."""
 

@@ -38,6 +38,7 @@ class ToolsPart(Part):
             such as ``list[Image]``.
         handoffs: agents to which the model may hand the conversation over, or
             :class:`~kern.agent.handoff.Handoff` to say how: their answer is the run's then.
+        delegation: what hands work on to the members of a team, beside the tools.
     """
 
     tools: Mapping[str, Tool]
@@ -50,6 +51,7 @@ class ToolsPart(Part):
 
     toolsets: tuple[Toolset, ...] = ()
     call_rules: CallRules | None = None
+    delegation: Sequence[Tool | Toolset] = ()
 
     def _build(self) -> None:
         if self.tool_call_limit is not None:
@@ -64,8 +66,9 @@ class ToolsPart(Part):
             tools = [*tools.values()]
         factory = None if isinstance(tools, Iterable) or not callable(tools) else tools
         found = collect(() if factory else tools)
-        if self.handoffs is not None:
-            found = collect([*(() if factory else tools), *handoff_tools(self.handoffs)])
+        if self.handoffs is not None or self.delegation:
+            handoffs = () if self.handoffs is None else handoff_tools(self.handoffs)
+            found = collect([*(() if factory else tools), *handoffs, *self.delegation])
         given["tools"] = given["_listed"] = found.tools
         given["toolsets"] = found.toolsets
         given["call_rules"] = self._call_rules(found, factory)
