@@ -15,6 +15,9 @@ from kern.tools import Tool
 SHARES_STATE = "shares_state"
 """The option of a run whose session's state is its parent's to write."""
 
+UNASKED = "unasked"
+"""The option of a run that nobody has asked for: how many such runs there were in a row."""
+
 
 class Child(msgspec.Struct, frozen=True):
     """A run that a tool call is.
@@ -48,6 +51,24 @@ class Children(Protocol):
             DatabaseError: it could not be accepted, or its end not stored.
         """
 
+    async def start(self, child: Child, parent: Definition) -> RunOutput:
+        """Have a child begin in the background, once, and return it as it stands.
+
+        Args:
+            child: the child.
+            parent: the agent that is told of its end.
+
+        Raises:
+            QueueFullError: too many runs of its agent wait.
+            DatabaseError: it could not be accepted.
+        """
+
+    async def wait(self, run_id: str, seconds: float) -> None:
+        """Wait until a run has ended or paused, but no longer than so many seconds."""
+
+    async def cancel(self, run_id: str) -> bool:
+        """Cancel a run; say whether it ends for this."""
+
 
 class SubAgentTool(Tool):
     """A tool whose calls are runs of another agent.
@@ -57,6 +78,10 @@ class SubAgentTool(Tool):
     """
 
     definition: Definition
+
+
+class BackgroundTool(SubAgentTool):
+    """One whose calls do not wait for the runs that they begin."""
 
 
 def may_nest(definition: Definition) -> bool:
