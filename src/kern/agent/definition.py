@@ -128,6 +128,10 @@ class AgentDefinition(
         self._tell()
         given["remembered"] = remembered()
         given["is_named"] = bool(options.get("id") or (isinstance(name, str) and name.strip()))
+        if self.starts_runs:
+            from kern.agent.background_tools import check_starts
+
+            check_starts(self.name, self.db, is_named=self.is_named)
         check_db(
             self.db,
             **{

@@ -27,7 +27,7 @@ from kern.run.event import RunOutputEvent
 from kern.run.input import OVERRIDES, RunInput
 from kern.run.record import NewRun
 from kern.run.state import texts_of
-from kern.run.steps import OPTIONS_VERSION, OVERRIDES_VERSION, TYPED_VERSION
+from kern.run.steps import OPTIONS_VERSION, OVERRIDES_VERSION, TOLD_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
 
 importing: ContextVar[str | None] = ContextVar("importing", default=None)
@@ -139,6 +139,8 @@ class Request(Work, frozen=True, kw_only=True):
         if said.options or agent.summarizes or agent.hooks is not None or agent.uses_state:
             version = OVERRIDES_VERSION if OVERRIDES in said.options else OPTIONS_VERSION
             run = msgspec.structs.replace(run, journal_version=version)
+        if agent.starts_runs:
+            run = msgspec.structs.replace(run, journal_version=TOLD_VERSION)
         if not store:
             run = msgspec.structs.replace(run, unstored=True)
         form = None

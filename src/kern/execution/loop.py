@@ -20,6 +20,7 @@ from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
 from kern.execution.observing import observed_by
 from kern.execution.offering import disconnect, list_tools
+from kern.execution.reports import take_last_reports, take_reports
 from kern.execution.requirements import foresee
 from kern.execution.retrying import pause_before_retry
 from kern.execution.sessions import introduce, leave
@@ -111,6 +112,8 @@ async def _go_on(attempt: Attempt) -> None:
         if managed.manager is not None:
             await stop_if_cancelled(attempt.output.run_id)
         if state.is_answered:
+            if state.started and await take_last_reports(attempt):
+                continue
             if attempt.answering is None or await is_fit(attempt):
                 return await _finish(attempt)
         elif state.turns and state.turns[-1].open_calls:
@@ -154,6 +157,8 @@ async def _resume(attempt: Attempt) -> None:
 
 async def _ask(attempt: Attempt) -> None:
     """Have the model answer, and write the answer down before anything follows from it."""
+    if attempt.state.started:
+        await take_reports(attempt)
     check_turns(attempt)
     if attempt.limits or attempt.spending is not None:
         await check_usage(attempt)

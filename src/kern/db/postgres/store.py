@@ -123,6 +123,10 @@ class PostgresStore(Store):
         return [(row["run_id"], row["transaction"]) for row in rows]
 
     @override
+    async def follow(self, run: NewRun, ended: str, attempt: int) -> Accepted | None:
+        return await self._accepting.follow(run, ended, attempt)
+
+    @override
     async def fork(
         self,
         run: NewRun,
@@ -228,6 +232,11 @@ class PostgresStore(Store):
     @override
     async def children(self, run_id: str) -> list[str]:
         return [row["run_id"] for row in await self._fetch(self._reading.children, run_id)]
+
+    @override
+    async def ended_children(self, run_id: str) -> list[tuple[str, int]]:
+        rows = await self._fetch(self._reading.ended_children, run_id)
+        return [(row["run_id"], row["attempt"]) for row in rows]
 
     @override
     async def usage_of_children(self, run_id: str) -> list[str]:

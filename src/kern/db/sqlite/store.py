@@ -192,6 +192,10 @@ class SqliteStore(Store):
         return await self._file.read(self._reading.children, run_id)
 
     @override
+    async def ended_children(self, run_id: str) -> list[tuple[str, int]]:
+        return await self._file.read(self._reading.ended_children, run_id)
+
+    @override
     async def usage_of_children(self, run_id: str) -> list[str]:
         return await self._file.read(self._reading.usage_of_children, run_id)
 
@@ -273,6 +277,10 @@ class SqliteStore(Store):
     @override
     async def expired_pauses(self, limit: int) -> list[str]:
         return await self._file.write(self._resuming.expire, limit)
+
+    @override
+    async def follow(self, run: NewRun, ended: str, attempt: int) -> Accepted | None:
+        return _accepted(await self._file.write(self._submission.follow, run, ended, attempt))
 
     @override
     async def fork(
