@@ -13,6 +13,10 @@ from kern.run.requirement import RunRequirement
 from kern.server.problems import RequestError
 from kern.server.runs.shown import requirement_shown, run_shown
 
+# How long an answer may be that is said twice, as text and as data, in characters: clients give up
+# messages of a megabyte.
+_TWICE = 200_000
+
 # How much of the arguments of a call is shown to who is asked about it, in characters.
 _SHOWN = 2000
 
@@ -108,6 +112,8 @@ def _structured(run: RunOutput[Any]) -> Mapping[str, Any]:
     shown = run_shown(run)
     names = ("run_id", "session_id", "agent_id", "status", "content", "error", "error_kind")
     values = {name: shown[name] for name in names if shown.get(name) is not None}
+    if len(run.get_content_as_string()) > _TWICE:
+        del values["content"]
     if run.status is RunStatus.paused:
         values["requirements"] = [requirement_shown(each) for each in run.requirements]
     plain: Mapping[str, Any] = json.loads(_sendable(json.dumps(values, ensure_ascii=False)))
