@@ -42,7 +42,7 @@ SUBJECTS = [
     )
     for name in (
         *("running", "printing", "controlling", "continuing", "streaming", "listing", "schedules"),
-        *("sessions", "state", "context"),
+        *("sessions", "state", "context", "memories"),
     )
 ]
 SUBJECTS += [
@@ -52,8 +52,12 @@ SUBJECTS += [
         ("run_methods", "sync_runs"),
         ("approval_methods", "sync_approvals"),
         ("key_methods", "sync_keys"),
+        ("memory_methods", "sync_memories"),
     )
 ]
+SUBJECTS.append(
+    Subject("memory/managing", "memory/sync", "", "from kern.aio.portal import finished")
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

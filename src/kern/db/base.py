@@ -15,6 +15,7 @@ from kern.db.budgets import Budgets
 from kern.db.erasing import Erasing
 from kern.db.figures import Figures
 from kern.db.keys import Keys
+from kern.db.memories import Memories
 from kern.db.outbox import Outbox
 from kern.db.overview import Overview
 from kern.db.processes import Processes
@@ -64,6 +65,7 @@ class Store(Reading, Resuming):
         keys: the API keys.
         erasing: what keeps nothing of runs.
         figures: what happened in each minute and hour.
+        memories: what is remembered of users.
     """
 
     queue: Queue
@@ -79,6 +81,7 @@ class Store(Reading, Resuming):
     keys: Keys
     erasing: Erasing
     figures: Figures
+    memories: Memories
 
     def __init__(self) -> None:
         """Have no users yet."""

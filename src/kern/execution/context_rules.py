@@ -65,7 +65,10 @@ class ContextRules:
     def __post_init__(self) -> None:
         parts, retriever = self.parts, self.retriever
         names = has_names_in(parts, {})
-        told = parts.tells_time, parts.tells_state, parts.tells_summary, parts.tells_dependencies
+        told = (
+            *(parts.tells_time, parts.tells_state, parts.tells_summary),
+            *(parts.tells_dependencies, parts.tells_memories),
+        )
         found = retriever is not None and retriever.adds_found
         varies = bool(self.functions or names or found or any(told))
         forms = () if varies else (False, True)
@@ -191,6 +194,7 @@ def told_of(
     *,
     has_form: bool = False,
     summary: str | None = None,
+    memories: Sequence[str] = (),
     tool_instructions: Sequence[str] = (),
 ) -> Told:
     """Return what is known of a run, for its system message.
@@ -200,6 +204,7 @@ def told_of(
         returned: what the agent's functions returned.
         has_form: whether the answer has a form.
         summary: of the session.
+        memories: of the user.
         tool_instructions: what toolkits and tools say of their use.
     """
     state, dependencies = context.session_state or {}, context.dependencies.items()
@@ -218,6 +223,7 @@ def told_of(
         tool_instructions=tool_instructions,
         now=datetime.now(UTC).astimezone(),
         has_form=has_form,
+        memories=memories,
     )
 
 

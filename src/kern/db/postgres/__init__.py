@@ -28,6 +28,7 @@ from kern.db.postgres.store import PostgresStore
 from kern.db.sync import SyncMethods
 from kern.db.sync_approvals import SyncApprovalMethods
 from kern.db.sync_keys import SyncKeyMethods
+from kern.db.sync_memories import SyncMemoryMethods
 from kern.db.sync_runs import SyncRunMethods
 from kern.db.tables import OtherTables, check_tables, url_of
 from kern.db.values import TablesVersion
@@ -163,7 +164,12 @@ class _PostgresServerDb(Methods):
 
 
 class PostgresDb(
-    SyncMethods, SyncRunMethods, SyncApprovalMethods, SyncKeyMethods, _PostgresServerDb
+    SyncMethods,
+    SyncRunMethods,
+    SyncApprovalMethods,
+    SyncKeyMethods,
+    SyncMemoryMethods,
+    _PostgresServerDb,
 ):
     """Sessions, runs and their queue in PostgreSQL.
 

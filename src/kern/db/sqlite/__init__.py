@@ -18,6 +18,7 @@ from kern.db.sqlite.store import SqliteStore
 from kern.db.sync import SyncMethods
 from kern.db.sync_approvals import SyncApprovalMethods
 from kern.db.sync_keys import SyncKeyMethods
+from kern.db.sync_memories import SyncMemoryMethods
 from kern.db.sync_runs import SyncRunMethods
 from kern.db.tables import OtherTables, check_tables, url_of
 from kern.db.values import TablesVersion
@@ -98,7 +99,14 @@ class _SqliteFileDb(Methods):
             await store.aclose()
 
 
-class SqliteDb(SyncMethods, SyncRunMethods, SyncApprovalMethods, SyncKeyMethods, _SqliteFileDb):
+class SqliteDb(
+    SyncMethods,
+    SyncRunMethods,
+    SyncApprovalMethods,
+    SyncKeyMethods,
+    SyncMemoryMethods,
+    _SqliteFileDb,
+):
     """Sessions and runs in one file, for the processes of one machine.
 
     Its methods for sessions and runs are synchronous, and have awaitable twins with a leading
