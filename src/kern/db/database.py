@@ -153,7 +153,8 @@ class Database(KeyMethods):
         Yields:
             JSON values of one row each: its ``kind`` (``"schedule"``, ``"budget"``, ``"key"``,
             ``"memory"``, ``"approval"``, ``"session"``, ``"state"``, ``"run"``, ``"event"``,
-            ``"blob"``, ``"webhook"``) and its columns; moments as ISO 8601, bytes as base64. What belongs to a run follows it.
+            ``"blob"``, ``"webhook"``) and its columns; moments as ISO 8601, bytes as base64. What
+            belongs to a run follows it.
 
         Raises:
             InvalidInputError: ``user_id`` cannot be an id.
