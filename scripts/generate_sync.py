@@ -43,7 +43,7 @@ SUBJECTS = [
     )
     for name in (
         *("running", "printing", "controlling", "continuing", "streaming", "listing", "schedules"),
-        *("sessions", "state", "context"),
+        *("sessions", "state", "context", "memories"),
     )
 ]
 SUBJECTS += [
@@ -54,6 +54,7 @@ SUBJECTS += [
         ("approval_methods", "sync_approvals"),
         ("key_methods", "sync_keys"),
         ("component_methods", "sync_components"),
+        ("memory_methods", "sync_memories"),
     )
 ]
 SUBJECTS += [
@@ -70,6 +71,8 @@ SUBJECTS.append(
         *("team/responses", "team/sync", "[Deps, Output]"),
         "from kern.agent.blocking import blocking",
     )
+)
+    Subject("memory/managing", "memory/sync", "", "from kern.aio.portal import finished")
 )
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -15,13 +15,7 @@ Class = TypeVar("Class", bound=type)
 
 LATER = frozenset(
     (
-        *("memory_manager", "enable_agentic_memory", "update_memory_on_run"),
-        *(
-            "enable_user_memories",
-            "add_memories_to_context",
-            "learning",
-            "add_learnings_to_context",
-        ),
+        *("learning", "add_learnings_to_context"),
         *("reasoning", "reasoning_model", "reasoning_agent"),
         *("reasoning_min_steps", "reasoning_max_steps"),
         *("compress_tool_results", "compression_manager", "compaction", "offload_tool_results"),

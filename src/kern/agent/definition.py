@@ -17,6 +17,7 @@ from kern.agent.parts.context import ContextPart
 from kern.agent.parts.execution import ExecutionPart
 from kern.agent.parts.hooks import HooksPart
 from kern.agent.parts.identity import IdentityPart
+from kern.agent.parts.memory import MemoryPart
 from kern.agent.parts.part import Part
 from kern.agent.parts.session import SessionPart
 from kern.agent.parts.skills import SkillsPart
@@ -38,6 +39,7 @@ PARTS: tuple[type[Part], ...] = (
         IdentityPart,
         ContextPart,
         SkillsPart,
+        MemoryPart,
         SessionPart,
         ToolsPart,
         AnswersPart,
@@ -135,7 +137,8 @@ class AgentDefinition(
         check_db(
             self.db,
             **{
-                name: given[name] != _NEEDING_DB[name] for name in given.keys() & _NEEDING_DB.keys()
+                name: given[name] not in (_NEEDING_DB[name], False)
+                for name in given.keys() & _NEEDING_DB.keys()
             },
         )
 
@@ -301,5 +304,7 @@ _NEEDING_DB = {
         *("add_history_to_context", "max_attempts", "session_policy", "max_queued_runs"),
         *("max_concurrent_runs", "max_concurrent_runs_per_user", "enable_session_summaries"),
         *("search_past_sessions", "read_chat_history", "read_tool_call_history"),
+        *("memory_manager", "update_memory_on_run", "enable_user_memories"),
+        *("enable_agentic_memory", "add_memories_to_context"),
     )
 }

@@ -80,6 +80,11 @@ class AgentOptions(TypedDict, total=False):
     enable_session_summaries: bool
     add_session_summary_to_context: bool | None
     session_summary_manager: object | None
+    memory_manager: object | None
+    update_memory_on_run: bool
+    enable_user_memories: bool
+    enable_agentic_memory: bool
+    add_memories_to_context: bool | None
     read_chat_history: bool
     read_tool_call_history: bool
     introduction: str | None

@@ -134,6 +134,7 @@ async def _built(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
         returned,
         has_form=_has_form(attempt),
         summary=await summary_of(attempt) if parts.tells_summary else None,
+        memories=await _memories(attempt) if parts.tells_memories else (),
         tool_instructions=attempt.tool_instructions,
     )
     dependencies = {} if not parts.tells_dependencies else shown_dependencies(context.dependencies)
@@ -153,6 +154,13 @@ async def _built(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
         written(dependencies) if dependencies else None,
         references,
     )
+
+
+async def _memories(attempt: Attempt) -> tuple[str, ...]:
+    """Return what is remembered of the user; who has nobody remembered imports nothing for it."""
+    from kern.execution.remembering import memories_of
+
+    return await memories_of(attempt)
 
 
 def _query(messages: Sequence[Message]) -> str:

@@ -65,7 +65,8 @@ async def _carry_out(attempt: Attempt) -> None:
     attempt.tools = spec.tools
     if spec.dependencies or attempt.options:
         await resolve_dependencies(attempt)
-    if spec.call_rules is not None or spec.toolsets or spec.context_rules is not None:
+    asks = spec.call_rules is not None or spec.context_rules is not None
+    if asks or spec.toolsets or spec.remembering is not None:
         await list_tools(attempt)
     if attempt.uses_state:
         await attempt.load_state()
@@ -132,6 +133,10 @@ async def _finish(attempt: Attempt) -> None:
         await suggest(attempt)
     if spec.session_rules is not None:
         await leave(attempt, spec.session_rules)
+    if spec.remembering is not None:
+        from kern.execution.remembering import remember
+
+        await remember(attempt, spec.remembering)
     if hooks is not None:
         start_in_background(attempt, hooks)
 

@@ -44,6 +44,10 @@ async def list_tools(attempt: Attempt) -> None:
         from kern.execution.knowledge import offer
 
         await offer(attempt, told.retriever)
+    if spec.remembering is not None and spec.remembering.has_tool:
+        from kern.execution.remembering import offer as offer_memory
+
+        offer_memory(attempt, spec.remembering)
     if rules is not None and rules.client:
         from kern.run.overrides import check_names
 

@@ -9,6 +9,7 @@ from kern.execution.answering import Answering
 from kern.execution.call_rules import CallRules
 from kern.execution.context_rules import ContextRules
 from kern.execution.hooks import Hooks
+from kern.execution.memory_rules import MemoryRules
 from kern.execution.middleware import Middleware
 from kern.execution.observing import with_observers
 from kern.execution.retrying import Retrying
@@ -57,6 +58,10 @@ class Definition(Protocol):
     @property
     def session_rules(self) -> SessionRules | None:
         """What its runs leave in their session beside themselves."""
+
+    @property
+    def remembering(self) -> MemoryRules | None:
+        """How memories of its users are drawn; None where they are not."""
 
     @property
     def session_tools(self) -> Sequence[Tool]:
@@ -187,6 +192,7 @@ class Spec(msgspec.Struct, frozen=True):
         session_rules: what its runs leave in their session beside themselves, or None.
         hooks: what is called before and after a run, or None for nothing.
         retrying: how a failed run is tried again, or None for kern's own way.
+        remembering: how memories of its users are drawn, or None.
         call_options: how one run has its model answer, or None.
     """
 
@@ -218,6 +224,7 @@ class Spec(msgspec.Struct, frozen=True):
     session_rules: SessionRules | None
     hooks: Hooks | None
     retrying: Retrying | None
+    remembering: MemoryRules | None = None
     call_options: CallOptions | None = None
 
     @classmethod
@@ -262,6 +269,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.session_rules,
             definition.hooks,
             definition.retrying,
+            definition.remembering,
         )
 
     @property

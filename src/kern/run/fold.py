@@ -329,9 +329,9 @@ class RunState:
         if isinstance(step, AnswerRefused):
             self.refusals += 1
             self.hooks = tuple(each for each in self.hooks if each.kind == "pre")
-            if not self.secondary:
-                self.turns[-1].complaint = step.reason
             parsed = self.answers_of(PARSER_MODEL)
+            if not (parsed or self.answers_of(OUTPUT_MODEL)):  # It was the agent's model.
+                self.turns[-1].complaint = step.reason
             if before and not parsed:
                 yield Happened(RunEvent.run_content_voided, before)
         else:

@@ -36,6 +36,7 @@ TYPED_VERSION = 2
 
 OUTPUT_MODEL, PARSER_MODEL, FOLLOWUPS = "output_model", "parser_model", "followups"
 SESSION_SUMMARY = "session_summary"
+MEMORY_MODEL = "memory_model"
 """The names of the secondary models."""
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from kern.agent.checks import check_flag, check_role, check_text
 from kern.agent.parts.context import ContextPart
 from kern.agent.parts.identity import IdentityPart
+from kern.agent.parts.memory import MemoryPart
 from kern.agent.parts.session import SessionPart
 from kern.agent.parts.skills import SkillsPart
 from kern.binder import Binder
@@ -43,12 +44,15 @@ _FLAGS = (
 )
 _TEXTS = ("description", "role", "expected_output", "additional_context")
 # An agent that says none of these tells its model its instructions alone.
-_BEYOND_TEXT = {*ContextPart.__annotations__, "num_history_runs", "skills"} - {
+_BEYOND_TEXT = {
+    *ContextPart.__annotations__,
+    *("num_history_runs", "skills", "tells_memories"),
+} - {
     *("instructions", "dependencies", "input_schema", "user_message_role"),
 }
 
 
-class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart):
+class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart, MemoryPart):
     """The parts of an agent of which its model is told.
 
     Attributes:
@@ -153,6 +157,7 @@ class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart):
             self.add_dependencies_to_context,
             _format(self.references_format),
             skills=self.skills.get_system_prompt_snippet() or None if self.skills else None,
+            tells_memories=self.tells_memories,
         )
         return parts, functions
 

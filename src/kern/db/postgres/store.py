@@ -22,6 +22,7 @@ from kern.db.postgres.figures import PostgresFigures
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.keys import PostgresKeys
 from kern.db.postgres.listener import Subscription
+from kern.db.postgres.memories import PostgresMemories
 from kern.db.postgres.names import Names
 from kern.db.postgres.outbox import PostgresOutbox
 from kern.db.postgres.overview import PostgresOverview
@@ -96,6 +97,7 @@ class PostgresStore(Store):
         self.figures = PostgresFigures(connections.fetch, names)
         self._sweep = Sweep(connections, names, self._hand_off, self.erasing)
         self._writing = Writing(connections, names, self._hand_off, self._approvals)
+        self.memories = PostgresMemories(connections, names, self._writing)
         self._listeners: list[Subscription] = []
         self._gets = Batcher(self._get_all)
         self._watches = Batcher(self._watch_all)

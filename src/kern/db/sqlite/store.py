@@ -23,6 +23,7 @@ from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.keys import SqliteKeys
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.listener import Listener
+from kern.db.sqlite.memories import SqliteMemories
 from kern.db.sqlite.outbox import SqliteOutbox
 from kern.db.sqlite.overview import SqliteOverview
 from kern.db.sqlite.processes import SqliteProcesses
@@ -77,6 +78,7 @@ class SqliteStore(Store):
         self.components = SqliteComponents(file)
         self.erasing = SqliteErasing(file)
         self.figures = SqliteFigures(file)
+        self.memories = SqliteMemories(file)
         self.states = SqliteStates(file)
         self.users = SqliteUsers(file)
         self.sessions = SqliteSessions(file, self)
