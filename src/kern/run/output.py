@@ -27,6 +27,7 @@ from kern.run.requirement import (
     requirements_from_json,
     requirements_to_json,
 )
+from kern.run.thoughts import StepsField
 from kern.run.tool import ToolExecution
 
 Output = TypeVar("Output", default=str)
@@ -131,7 +132,7 @@ class RunOutput(Made, Generic[Output]):
     media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
     own_metrics: Metrics | None = field(default=None, repr=False, compare=False)
 
-    reasoning_steps = Extra[list[object]]()
+    reasoning_steps = StepsField()
     reasoning_messages = Extra[list[Message]]()
     additional_input = Extra[list[Message]]()
     model_provider_data = Extra[dict[str, object]]()
