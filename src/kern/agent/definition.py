@@ -13,12 +13,14 @@ from kern.agent.keywords import KEYWORDS, AgentOptions
 from kern.agent.lines import Remembered, current_line, remembered
 from kern.agent.parts.accepted import AcceptedPart
 from kern.agent.parts.answers import AnswersPart
+from kern.agent.parts.compression import CompressionPart
 from kern.agent.parts.context import ContextPart
 from kern.agent.parts.execution import ExecutionPart
 from kern.agent.parts.hooks import HooksPart
 from kern.agent.parts.identity import IdentityPart
 from kern.agent.parts.memory import MemoryPart
 from kern.agent.parts.part import Part
+from kern.agent.parts.reasoning import ReasoningPart
 from kern.agent.parts.session import SessionPart
 from kern.agent.parts.skills import SkillsPart
 from kern.agent.parts.told import ToldParts
@@ -39,10 +41,12 @@ PARTS: tuple[type[Part], ...] = (
         IdentityPart,
         ContextPart,
         SkillsPart,
-        MemoryPart,
         SessionPart,
+        MemoryPart,
         ToolsPart,
         AnswersPart,
+        ReasoningPart,
+        CompressionPart,
         HooksPart,
         ExecutionPart,
         AcceptedPart,
@@ -59,6 +63,8 @@ class AgentDefinition(
     ToldParts,
     ToolsPart,
     AnswersPart,
+    ReasoningPart,
+    CompressionPart,
     HooksPart,
     ExecutionPart,
     AcceptedPart,

@@ -22,6 +22,8 @@ from kern.run.usage import UsageLimits
 from kern.tools.collect import AnyTool
 
 if TYPE_CHECKING:
+    from kern.compression.compaction import Compaction
+    from kern.compression.manager import CompressionManager
     from kern.skills.skills import Skills
 
 
@@ -113,6 +115,14 @@ class AgentOptions(TypedDict, total=False):
     followups: bool | FollowupConfig
     num_followups: int
     followup_model: Model | str | None
+    reasoning_model: Model | str | None
+    reasoning_agent: SubAgent | None
+    reasoning: bool
+    reasoning_min_steps: int
+    reasoning_max_steps: int
+    compress_tool_results: bool
+    compression_manager: "CompressionManager | None"
+    compaction: "bool | Compaction"
     pre_hooks: Sequence[object] | None
     post_hooks: Sequence[object] | None
     max_turns: int | None

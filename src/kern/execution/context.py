@@ -179,7 +179,7 @@ def system_message(parts: ContextParts, told: Told) -> Message | None:
         return message
     if message is None:
         return Message(parts.system_message_role, parts.added)
-    return _with_text(message, parts.added)
+    return with_text(message, parts.added)
 
 
 def _system_message(parts: ContextParts, told: Told) -> Message | None:
@@ -278,7 +278,7 @@ def addressed(parts: ContextParts, told: Told) -> tuple[int, Message] | None:
     if added:
         for place in reversed(range(len(told.input))):
             if told.input[place].role == "user":
-                return place, _with_text(told.input[place], added)
+                return place, with_text(told.input[place], added)
     return None
 
 
@@ -293,7 +293,8 @@ def _added(parts: ContextParts, told: Told) -> str:
     return "\n\n".join([each for each in blocks if each])
 
 
-def _with_text(message: Message, text: str) -> Message:
+def with_text(message: Message, text: str) -> Message:
+    """Return a message with a text added at its end."""
     content = message.content
     if isinstance(content, tuple):
         return replace(message, content=(*content, TextPart(f"\n\n{text}")))
