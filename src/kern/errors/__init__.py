@@ -10,6 +10,7 @@ from kern.errors.checks import (
 )
 from kern.errors.database import (
     BlobNotFoundError,
+    ComponentNotFoundError,
     DatabaseError,
     DatabaseUnavailableError,
     OutcomeUnknownError,
@@ -69,6 +70,7 @@ __all__ = [
     "BudgetExceededError",
     "CheckError",
     "CheckTrigger",
+    "ComponentNotFoundError",
     "ConfigurationError",
     "ContextWindowExceededError",
     "DatabaseError",

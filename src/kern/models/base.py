@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self, TypeAlias
 
+from kern.keywords import Recorded
 from kern.models.prices import Price
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
@@ -193,7 +194,7 @@ Piece: TypeAlias = Text | Reasoning | CallArguments | Audio | Kept | ModelRespon
 """What comes out of a model's stream; the response is the last piece, and comes once."""
 
 
-class Model(ABC):
+class Model(Recorded, ABC):
     """A model at a provider. One object serves all runs of all agents and event loops.
 
     Attributes:
