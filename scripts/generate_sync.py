@@ -55,6 +55,13 @@ SUBJECTS += [
         ("component_methods", "sync_components"),
     )
 ]
+SUBJECTS += [
+    Subject(source, target, "", "from kern.aio.portal import finished")
+    for source, target in (
+        ("vectordb/methods", "vectordb/sync"),
+        ("embedders/methods", "embedders/sync"),
+    )
+]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -112,15 +119,16 @@ def is_public(method: Function) -> bool:
 
 def twin(method: Function, finishes: bool) -> ast.FunctionDef:
     """Return the synchronous twin of a method, or of an overload of it."""
+    decorators = [each for each in method.decorator_list if ast.unparse(each) != "abstractmethod"]
     made = ast.FunctionDef(
         name=method.name[1:],
         args=method.args,
-        decorator_list=method.decorator_list,
+        decorator_list=decorators,
         returns=result(method),
         body=method.body,
         lineno=0,
     )
-    if is_of_class(method) or not method.decorator_list:
+    if is_of_class(method) or not decorators:
         made.body = [*docstring(method), *call(method, finishes)]
     return made
 

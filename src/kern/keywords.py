@@ -26,7 +26,7 @@ LATER = frozenset(
         *("reasoning", "reasoning_model", "reasoning_agent"),
         *("reasoning_min_steps", "reasoning_max_steps"),
         *("compress_tool_results", "compression_manager", "compaction", "offload_tool_results"),
-        *("skills", "culture_manager", "add_culture_to_context"),
+        *("culture_manager", "add_culture_to_context"),
         *("update_cultural_knowledge", "enable_agentic_culture"),
         *("filesystem", "media_storage", "sandbox", "team_id", "workflow_id"),
     )

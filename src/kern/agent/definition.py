@@ -19,6 +19,7 @@ from kern.agent.parts.hooks import HooksPart
 from kern.agent.parts.identity import IdentityPart
 from kern.agent.parts.part import Part
 from kern.agent.parts.session import SessionPart
+from kern.agent.parts.skills import SkillsPart
 from kern.agent.parts.told import ToldParts
 from kern.agent.parts.tools import ToolsPart
 from kern.agent.typed import typed
@@ -244,6 +245,7 @@ PARTS: tuple[type[Part], ...] = (
     *(
         IdentityPart,
         ContextPart,
+        SkillsPart,
         SessionPart,
         ToolsPart,
         AnswersPart,

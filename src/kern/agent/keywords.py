@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from kern.agent.as_tool import SubAgent
 from kern.agent.handoff import Handoff
@@ -19,6 +19,9 @@ from kern.run.message import Message
 from kern.run.overrides import Overrides
 from kern.run.usage import UsageLimits
 from kern.tools.collect import AnyTool
+
+if TYPE_CHECKING:
+    from kern.skills.skills import Skills
 
 
 class AgentOptions(TypedDict, total=False):
@@ -83,6 +86,7 @@ class AgentOptions(TypedDict, total=False):
     store_events: bool
     events_to_skip: Sequence[RunEvent | str] | None
     save_response_to_file: str | None
+    skills: "Skills | None"
     tools: Sequence[AnyTool] | Callable[..., object]
     tool_choice: ToolChoice | None
     tool_call_limit: int | None

@@ -16,6 +16,7 @@ from kern.errors.database import (
     OutcomeUnknownError,
     SchemaVersionError,
 )
+from kern.errors.knowledge import ContentError
 from kern.errors.limits import (
     BudgetExceededError,
     QueueFullError,
@@ -72,6 +73,7 @@ __all__ = [
     "CheckTrigger",
     "ComponentNotFoundError",
     "ConfigurationError",
+    "ContentError",
     "ContextWindowExceededError",
     "DatabaseError",
     "DatabaseUnavailableError",

@@ -13,15 +13,7 @@ from kern.binder import Binder
 from kern.errors import described
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import without_media
-from kern.execution.context import (
-    Told,
-    addressed,
-    before_input,
-    has_names,
-    recent,
-    system_message,
-    written,
-)
+from kern.execution.context import Told, addressed, before_input, recent, system_message
 from kern.execution.context_rules import (
     ADD_HISTORY,
     RUN_OPTIONS,
@@ -35,6 +27,7 @@ from kern.execution.context_rules import (
 )
 from kern.execution.sessions import summary_of
 from kern.execution.values import as_parent, given_media, run_values
+from kern.execution.written import has_names, written
 from kern.run.codec import decode_object
 from kern.run.given import run_input_of
 from kern.run.input import messages_of

@@ -11,14 +11,9 @@ from typing import Any
 
 from kern.binder import Binder, Known, is_portable, name_of
 from kern.errors import ConfigurationError, described
-from kern.execution.context import (
-    ContextParts,
-    Told,
-    has_names,
-    json_values,
-    system_message,
-)
+from kern.execution.context import ContextParts, Told, system_message
 from kern.execution.retriever import Retriever
+from kern.execution.written import has_names, json_values
 from kern.run.base import RUN_VALUES, RunContext
 from kern.run.given import RunInput
 from kern.run.message import Message

@@ -10,7 +10,7 @@ from typing import Any, Self
 from kern.aio.threads import call_in_thread
 from kern.binder import Binder, Known, name_of
 from kern.errors import ConfigurationError
-from kern.execution.context import ReferencesFormat, json_values
+from kern.execution.written import ReferencesFormat, json_values
 from kern.run.base import RUN_VALUES
 
 LIMIT = 100_000

@@ -256,7 +256,7 @@ class Model(Recorded, ABC):
         """Its server by host, port and path, with nothing secret; None where it has none."""
         return None
 
-    async def prepare(self) -> None:  # noqa: B027 # most have nothing to load
+    async def prepare(self) -> None:  # most have nothing to load
         """Load what the first call needs, before others have to wait for it.
 
         Raises:
@@ -282,17 +282,17 @@ class Model(Recorded, ABC):
                 it is transient, the same request may be made again, from the first piece on.
         """
 
-    async def cancel(self, handle: str) -> None:  # noqa: B027 # most providers keep no answers
+    async def cancel(self, handle: str) -> None:  # most providers keep no answers
         """Have the provider stop an answer that it keeps, as far as it can."""
 
-    async def aclose(self) -> None:  # noqa: B027 # not every model keeps connections
+    async def aclose(self) -> None:  # not every model keeps connections
         """Close the connections of the running event loop; the next call opens others.
 
         They are closed with the event loop anyway, and where the model is not used any more. A
         call that is under way fails.
         """
 
-    def close(self) -> None:  # noqa: B027 # not every model keeps connections
+    def close(self) -> None:  # not every model keeps connections
         """Close the connections that synchronous code, or a loop in another thread, has opened.
 
         Raises:

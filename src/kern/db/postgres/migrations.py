@@ -360,5 +360,16 @@ CREATE TABLE {components} (
 ) WITH (fillfactor = 80)""",
         "CREATE UNIQUE INDEX ON {components} (component_id) WHERE is_current",
         "CREATE UNIQUE INDEX ON {components} (component_id, label) WHERE label IS NOT NULL",
+        """
+CREATE TABLE {contents} (
+    knowledge text NOT NULL,
+    content_id text NOT NULL,
+    name text NOT NULL,
+    status text NOT NULL CHECK (status IN ('processing', 'completed', 'failed')),
+    details json NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (knowledge, content_id)
+) WITH (fillfactor = 80)""",
     ),
 )

@@ -16,6 +16,7 @@ from kern.db.postgres.budgets import PostgresBudgets
 from kern.db.postgres.claiming import Claiming
 from kern.db.postgres.components import PostgresComponents
 from kern.db.postgres.connections import Connections
+from kern.db.postgres.contents import PostgresContents
 from kern.db.postgres.erasing import PostgresErasing
 from kern.db.postgres.figures import PostgresFigures
 from kern.db.postgres.hand_off import HandOff
@@ -84,6 +85,7 @@ class PostgresStore(Store):
         self._hand_off = HandOff(connections, names)
         self.budgets = PostgresBudgets(connections.fetch, names)
         self.keys = PostgresKeys(connections.fetch, names)
+        self.contents = PostgresContents(connections.fetch, names)
         self.components = PostgresComponents(connections, names)
         self.states = PostgresStates(connections.fetch, names)
         self._accepting = Accepting(connections, names, self._hand_off, self.budgets)

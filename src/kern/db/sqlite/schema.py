@@ -315,7 +315,17 @@ CREATE TABLE "{table}_components" (
 CREATE UNIQUE INDEX "{table}_components_current" ON "{table}_components" (component_id)
     WHERE is_current;
 CREATE UNIQUE INDEX "{table}_components_label" ON "{table}_components" (component_id, label)
-    WHERE label IS NOT NULL
+    WHERE label IS NOT NULL;
+CREATE TABLE "{table}_contents" (
+    knowledge TEXT NOT NULL,
+    content_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('processing', 'completed', 'failed')),
+    details TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    PRIMARY KEY (knowledge, content_id)
+) WITHOUT ROWID
 """,
 )
 

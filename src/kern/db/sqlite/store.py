@@ -15,6 +15,7 @@ from kern.db.sqlite.blobs import SqliteBlobs
 from kern.db.sqlite.budgets import SqliteBudgets
 from kern.db.sqlite.components import SqliteComponents
 from kern.db.sqlite.connection import Transaction
+from kern.db.sqlite.contents import SqliteContents
 from kern.db.sqlite.erasing import SqliteErasing
 from kern.db.sqlite.figures import SqliteFigures
 from kern.db.sqlite.file import Arguments, Operation, Result, SqliteFile, bound
@@ -72,6 +73,7 @@ class SqliteStore(Store):
         self.blobs = SqliteBlobs(file)
         self.budgets = SqliteBudgets(file)
         self.keys = SqliteKeys(file)
+        self.contents = SqliteContents(file)
         self.components = SqliteComponents(file)
         self.erasing = SqliteErasing(file)
         self.figures = SqliteFigures(file)
