@@ -1,5 +1,6 @@
 """An agent's methods for keeping versions of itself in a database."""
 
+from collections.abc import Mapping
 from typing import Self, cast
 
 from kern.agent.serialization import Serialization, kind_of
@@ -7,7 +8,6 @@ from kern.db.components import Stage
 from kern.db.database import Database
 from kern.errors import ComponentNotFoundError, ConfigurationError
 from kern.registry import Registry
-from kern.registry.writing import TAG
 from kern.run.agent import Output
 from kern.run.base import Deps
 
@@ -85,10 +85,7 @@ class Saving(Serialization[Deps, Output]):
                 f"There is no {kind_of(cls)} {id!r:.100}{which if label is None else f' {label!r}'}"
                 f" in {database!r}. list_configs({id!r:.100}) returns its versions, drafts too."
             )
-        data = {**cast("dict[str, object]", kept["config"])}
-        if not _is_registered(data.get("db")):
-            data.pop("db", None)
-        made = cls.from_dict(data, registry)
+        made = cls._of(cast("Mapping[str, object]", kept["config"]), registry, database)
         if made.db is None:
             made.db = database
         return made
@@ -115,7 +112,3 @@ def _in(db: Database | None, verb: str) -> Database:
     if isinstance(db, Database):
         return db
     raise ConfigurationError(f"Which database? Write {verb}(db=...), as in db=SqliteDb('kern.db').")
-
-
-def _is_registered(db: object) -> bool:
-    return isinstance(db, dict) and db.get(TAG) == "registered"

@@ -8,7 +8,8 @@ from kern.agent.as_tool import AgentTool
 from kern.agent.definition import PART_OF, AgentDefinition, AnyAgent
 from kern.agent.handoff import Handoff, HandoffTool
 from kern.db.components import ComponentType
-from kern.errors import ConfigurationError, KernError
+from kern.db.database import Database
+from kern.errors import ConfigurationError, described
 from kern.execution.answering import FollowupConfig
 from kern.keywords import nearest
 from kern.registry import Registry
@@ -66,8 +67,18 @@ class Serialization(AgentDefinition[Deps, Output]):
         Raises:
             ConfigurationError: they are none of an agent, or name what is not at hand.
         """
-        reader = Reader(registry or Registry(), _READ)
-        return cast("Self", _read(dict(data), reader, "", cls))
+        return cls._of(data, registry)
+
+    @classmethod
+    def _of(
+        cls, data: Mapping[str, object], registry: Registry | None, db: Database | None = None
+    ) -> Self:
+        """Return the agent that values are of, where they come from a database with that."""
+        reader = Reader(registry or Registry(), _READ, db)
+        try:
+            return cast("Self", _read(dict(data), reader, "", cls))
+        except RecursionError as error:
+            raise ConfigurationError("These values hold others without end.") from error
 
 
 def kind_of(agent: AnyAgent | type[AnyAgent]) -> ComponentType:
@@ -87,10 +98,9 @@ def written(agent: AnyAgent, writer: Writer, where: str) -> Json:
     given["id"], given["name"] = agent.id, agent.name
     if not agent.is_named:
         writer.refuse(where or "id", "is missing", "give it a name or an id: Agent(name=...)")
-    dependencies = given.pop("dependencies", None) or {}
+    dependencies = cast("Mapping[str, object]", given.pop("dependencies", {}))
     found = writer.members(given, where)
-    kept = _dependencies(cast("Mapping[str, object]", dependencies), writer, where)
-    if kept:
+    if kept := _dependencies(dependencies, writer, where):
         found["dependencies"] = kept
     first = ("id", "name", "model")
     ordered = {name: found.pop(name) for name in first if name in found}
@@ -118,7 +128,11 @@ def _is_default(name: str, value: object) -> bool:
 def _read(data: Json, reader: Reader, where: str, cls: type[AnyAgent] | None = None) -> AnyAgent:
     """Return the agent that values are of, of the class that is asked for, or else of its own."""
     version, kind = data.pop("format", None), data.pop("type", None)
-    if type(version) is not int or version > FORMAT or kind not in _CLASSES:
+    if (
+        type(version) is not int
+        or version > FORMAT
+        or not (isinstance(kind, str) and kind in _CLASSES)
+    ):
         raise ConfigurationError(
             f"{where or 'This'} is no agent of the format {FORMAT}: its format is {version!r:.50}, "
             f"its type {kind!r:.50}. Give what to_dict returned, or use a later version of kern."
@@ -138,8 +152,8 @@ def _read(data: Json, reader: Reader, where: str, cls: type[AnyAgent] | None = N
     given = reader.members(data, where)
     try:
         return made(**given)
-    except (KernError, TypeError, ValueError, AttributeError) as error:
-        raise ConfigurationError(f"{where or name} cannot be made: {error}") from error
+    except Exception as error:
+        raise ConfigurationError(f"{where or name} cannot be made: {described(error)}") from error
 
 
 def _write_agent(agent: AnyAgent, writer: Writer, where: str) -> Json:

@@ -18,6 +18,7 @@ from kern.run.usage import UsageLimits
 from kern.session.summary import SessionSummaryManager
 from kern.tools.function import FunctionTool
 from kern.tools.rules import ToolRules
+from kern.tools.toolkit import Toolkit
 
 # What a model is given that is its key, or that it may be known by: the environment has it.
 _KEYS = (
@@ -59,10 +60,12 @@ def write_db(db: Database, writer: Writer, where: str) -> Json:
 
 
 def read_db(given: Json, reader: Reader, where: str) -> Database:
-    """Return the registered database that was written, or open a file of the same path."""
+    """Return a registered database, the one from which all is read, or that of a file's path."""
     for each in reader.registry.dbs:
         if each.to_dict() == given:
             return each
+    if reader.db is not None:
+        return reader.db
     kind = text_in(given, "type", where)
     if kind in _FILES:
         made = getattr(import_module(_FILES[kind]), kind)
@@ -122,6 +125,7 @@ def read_tool(given: Json, reader: Reader, where: str) -> FunctionTool[..., Any]
 WRITE: Mapping[type, Write] = {
     Model: write_model,
     Database: write_db,
+    Toolkit: lambda value, writer, where: {"name": value.name, **writer.made(value, where)},
     Message: write_message,
     FunctionTool: write_tool,
     FallbackConfig: lambda value, writer, where: writer.parts(value, where),

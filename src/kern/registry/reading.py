@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
+from kern.db.database import Database
 from kern.errors import ConfigurationError, described
 from kern.keywords import Recorded, nearest
 from kern.registry.paths import value_at
@@ -19,16 +20,21 @@ class Reader:
 
     Attributes:
         registry: what may be named.
+        db: the database from which all is read; None where it comes from none.
     """
 
-    def __init__(self, registry: Registry, kinds: Mapping[str, Read]) -> None:
+    def __init__(
+        self, registry: Registry, kinds: Mapping[str, Read], db: Database | None = None
+    ) -> None:
         """Begin.
 
         Args:
             registry: what may be named.
             kinds: how objects are read that say of what kind they are.
+            db: the database from which all is read, if it comes from one.
         """
         self.registry = registry
+        self.db = db
         self._kinds: Mapping[str, Read] = {
             "registered": _registered,
             "import": _imported,

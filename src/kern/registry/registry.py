@@ -67,7 +67,7 @@ class Registry:
         Raises:
             ConfigurationError: something has no name, or two things have one.
         """
-        if isinstance(modules, str) or not all(isinstance(each, str) and each for each in modules):
+        if isinstance(modules, str) or not all(modules):
             raise ConfigurationError(f"modules must be a list of names, not {modules!r:.80}.")
         self.name = name
         self.modules = (*modules,)

@@ -59,7 +59,7 @@ class Writer:
         if isinstance(value, Enum):
             return self.write(value.value, where)
         if isinstance(value, PathLike):
-            return self.write(fspath(value), where)
+            return self.write(fspath(cast("PathLike[str]", value)), where)
         if isinstance(value, str):
             return self._text(value, where)
         if any(each is value for each in self.within):
@@ -127,7 +127,7 @@ class Writer:
             if isinstance(value, kind):
                 return write(value, self, where)
         if isinstance(value, Mapping):
-            return self.members(value, where)
+            return self.members(cast("Mapping[Any, object]", value), where)
         if isinstance(value, list | tuple | set | frozenset):
             items = cast("Iterable[object]", value)
             return [self.write(each, f"{where}[{place}]") for place, each in enumerate(items)]
@@ -163,6 +163,8 @@ class Writer:
             return {TAG: "import", "name": path.rpartition(":")[2], "path": path}
         kind = "class" if isinstance(value, type) else "function"
         name = name_of(cast("Any", value))
+        if "<" in name:
+            return self.refuse(where, "is a lambda", "write a function at the top of a module")
         return self.refuse(
             where,
             f"is the {kind} {name}, {_UNREACHABLE}",
