@@ -21,6 +21,7 @@ DEPTH = "depth"
 UNASKED = "unasked"
 """The option of a run that nobody has asked for: how many such runs there were in a row."""
 
+
 class Child(msgspec.Struct, frozen=True):
     """A run that a tool call is.
 
