@@ -284,6 +284,9 @@ CREATE TABLE "{table}_figures" (
     # The words are those of a memory and its topics, in any language; who writes a memory writes
     # them, too.
     """
+-- None of the sessions of agents, so that the index holds those of teams alone.
+ALTER TABLE "{table}" ADD COLUMN session_type TEXT;
+CREATE INDEX "{table}_teams" ON "{table}" (created_at) WHERE session_type IS NOT NULL;
 CREATE TABLE "{table}_memories" (
     memory_id TEXT PRIMARY KEY,
     user_id TEXT NOT NULL,
