@@ -48,9 +48,11 @@ class AgentDefinition(
         is_named: whether every process knows it by a name or id.
         fixed_session_id: the conversation that it was given, of all its runs that name none.
         remembered: the conversations that it has begun, where it was made in ``__main__``.
+        reads_files: whether its runs read the files that they name, so that only code begins them.
     """
 
     remembered: Remembered | None = None
+    reads_files = False
 
     @overload
     def __init__(
