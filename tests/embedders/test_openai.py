@@ -26,6 +26,8 @@ class Endpoint:
         self.failures: list[web.Response] = []
         self.answer: Any = None
         self.at_once = self.most_at_once = 0
+        self.together = 1
+        self._came = asyncio.Event()
 
     async def embed(self, request: web.Request) -> web.Response:
         body = json.loads(await request.read())
@@ -33,7 +35,9 @@ class Endpoint:
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
-        await asyncio.sleep(0)
+        if self.at_once == self.together:
+            self._came.set()
+        await asyncio.wait_for(self._came.wait(), 20)
         self.at_once -= 1
         if self.failures:
             return self.failures.pop(0)
@@ -67,11 +71,12 @@ async def test_texts_are_embedded_in_order_and_counted(endpoint: tuple[Endpoint,
     server, url = endpoint
     embedder = OpenAILikeEmbedder("mini", base_url=url, batch_size=10)
     assert embedder.dimensions is None
+    server.together = 4
     with counting() as used:
         found = await embedder.aembed([f"text {n}" for n in range(95)])
     assert [each[1] for each in found] == [float(n) for n in range(95)]
     assert [len(each["input"]) for each in server.asked] == [10] * 9 + [5]
-    assert 1 < server.most_at_once <= 4
+    assert server.most_at_once == 4
     assert embedder.dimensions == 3
     assert sum(each.input_tokens for each in used) == 190
     assert {(each.id, each.provider) for each in used} == {("mini", "OpenAILike")}
