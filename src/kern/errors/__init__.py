@@ -10,6 +10,7 @@ from kern.errors.checks import (
 )
 from kern.errors.database import (
     BlobNotFoundError,
+    ComponentNotFoundError,
     DatabaseError,
     DatabaseUnavailableError,
     OutcomeUnknownError,
@@ -58,6 +59,7 @@ from kern.errors.tools import (
     AgentRunException,
     MissingToolError,
     ModelRetry,
+    NestingError,
     RetryAgentRun,
     StepError,
     StopAgentRun,
@@ -70,6 +72,7 @@ __all__ = [
     "BudgetExceededError",
     "CheckError",
     "CheckTrigger",
+    "ComponentNotFoundError",
     "ConfigurationError",
     "ContentError",
     "ContextWindowExceededError",
@@ -88,6 +91,7 @@ __all__ = [
     "ModelErrorKind",
     "ModelRateLimitError",
     "ModelRetry",
+    "NestingError",
     "NewerJournalError",
     "OutcomeUnknownError",
     "OutputCheckError",

@@ -12,9 +12,9 @@ from typing import Any
 
 from kern.errors import described
 from kern.execution.attempt import Attempt
-from kern.execution.context import listed
 from kern.execution.retriever import KnowledgeBase, Retriever, narrowed
 from kern.execution.values import run_values
+from kern.execution.written import listed
 from kern.run.references import MessageReferences
 from kern.run.steps import KnowledgeSearched
 from kern.tools.function import FunctionTool, tool

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, TypeGuard
 from kern.aio.threads import call_in_thread
 from kern.binder import Binder, Known, is_portable, name_of
 from kern.errors import ConfigurationError
-from kern.execution.context import ReferencesFormat, json_values
+from kern.execution.written import ReferencesFormat, json_values
 from kern.run.base import RUN_VALUES
 
 LIMIT = 100_000
