@@ -76,10 +76,12 @@ class AgentDefinition(
         is_named: whether every process knows it by a name or id.
         fixed_session_id: the conversation that it was given, of all its runs that name none.
         remembered: the conversations that it has begun, where it was made in ``__main__``.
+        reads_files: whether its runs read the files that they name, so that only code begins them.
         is_team: whether it leads others, to which it hands its work on.
     """
 
     remembered: Remembered | None = None
+    reads_files = False
     is_team: bool = False
 
     _all_parts: ClassVar[tuple[type[Part], ...]] = PARTS
