@@ -1,7 +1,8 @@
 """Writes the synchronous twins of asynchronous methods, with the same signatures and docstrings.
 
 Each module of ``src/kern/agent`` that holds a subject becomes a module of ``src/kern/agent/sync``;
-those of databases become ``sync.py`` and, a file a subject, ``sync_….py`` beside them.
+those of databases become ``sync.py`` and, a file a subject, ``sync_….py`` beside them, and so does
+that of teams.
 ``--check`` changes nothing, and fails where one is out of date.
 """
 
@@ -42,7 +43,7 @@ SUBJECTS = [
     )
     for name in (
         *("running", "printing", "controlling", "continuing", "streaming", "listing", "schedules"),
-        *("sessions", "state", "context"),
+        *("sessions", "state", "context", "memories"),
     )
 ]
 SUBJECTS += [
@@ -52,8 +53,27 @@ SUBJECTS += [
         ("run_methods", "sync_runs"),
         ("approval_methods", "sync_approvals"),
         ("key_methods", "sync_keys"),
+        ("component_methods", "sync_components"),
+        ("memory_methods", "sync_memories"),
     )
 ]
+SUBJECTS += [
+    Subject(source, target, "", "from kern.aio.portal import finished")
+    for source, target in (
+        ("vectordb/methods", "vectordb/sync"),
+        ("embedders/methods", "embedders/sync"),
+        ("knowledge/methods", "knowledge/sync"),
+    )
+]
+
+SUBJECTS.append(
+    Subject(
+        *("team/responses", "team/sync", "[Deps, Output]"),
+        "from kern.agent.blocking import blocking",
+    )
+)
+    Subject("memory/managing", "memory/sync", "", "from kern.aio.portal import finished")
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -111,15 +131,16 @@ def is_public(method: Function) -> bool:
 
 def twin(method: Function, finishes: bool) -> ast.FunctionDef:
     """Return the synchronous twin of a method, or of an overload of it."""
+    decorators = [each for each in method.decorator_list if ast.unparse(each) != "abstractmethod"]
     made = ast.FunctionDef(
         name=method.name[1:],
         args=method.args,
-        decorator_list=method.decorator_list,
+        decorator_list=decorators,
         returns=result(method),
         body=method.body,
         lineno=0,
     )
-    if not method.decorator_list:
+    if not decorators:
         made.body = [*docstring(method), *call(method, finishes)]
     return made
 

@@ -15,14 +15,7 @@ Class = TypeVar("Class", bound=type)
 
 LATER = frozenset(
     (
-        *("knowledge", "update_knowledge", "callable_knowledge_cache_key"),
-        *("memory_manager", "enable_agentic_memory", "update_memory_on_run"),
-        *(
-            "enable_user_memories",
-            "add_memories_to_context",
-            "learning",
-            "add_learnings_to_context",
-        ),
+        *("learning", "add_learnings_to_context"),
         "offload_tool_results",
         *("culture_manager", "add_culture_to_context"),
         *("update_cultural_knowledge", "enable_agentic_culture"),
@@ -148,5 +141,7 @@ def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
     for each in reversed(cls.__mro__):
         members.update(vars(each))
     for name, method in members.items():
-        if isinstance(method, FunctionType) and (name == "__init__" or not name.startswith("_")):
+        is_public = name == "__init__" or not name.startswith("_")
+        # One that is wrapped is explained by a class that this one inherits.
+        if isinstance(method, FunctionType) and is_public and not hasattr(method, "__wrapped__"):
             yield name, method

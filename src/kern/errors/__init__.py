@@ -15,6 +15,7 @@ from kern.errors.database import (
     OutcomeUnknownError,
     SchemaVersionError,
 )
+from kern.errors.knowledge import ContentError
 from kern.errors.limits import (
     BudgetExceededError,
     QueueFullError,
@@ -57,6 +58,7 @@ from kern.errors.tools import (
     AgentRunException,
     MissingToolError,
     ModelRetry,
+    NestingError,
     RetryAgentRun,
     StepError,
     StopAgentRun,
@@ -70,6 +72,7 @@ __all__ = [
     "CheckError",
     "CheckTrigger",
     "ConfigurationError",
+    "ContentError",
     "ContextWindowExceededError",
     "DatabaseError",
     "DatabaseUnavailableError",
@@ -86,6 +89,7 @@ __all__ = [
     "ModelErrorKind",
     "ModelRateLimitError",
     "ModelRetry",
+    "NestingError",
     "NewerJournalError",
     "OutcomeUnknownError",
     "OutputCheckError",

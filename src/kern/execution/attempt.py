@@ -9,17 +9,18 @@ from typing import Self
 from weakref import WeakMethod
 
 from kern.aio.retry import until_available
+from kern.binder import Binder
 from kern.db.base import Store
 from kern.errors import ModelError
 from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, with_data
-from kern.execution.child import SHARES_STATE, Children
+from kern.execution.child import SHARES_STATE, Children, members_among
 from kern.execution.compacted import Conversation
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
 from kern.execution.retriever import joined
-from kern.execution.spec import Spec, debugging
+from kern.execution.spec import Definition, Spec, debugging
 from kern.execution.state import SessionState, load
 from kern.models.base import Model
 from kern.models.form import Form
@@ -182,6 +183,8 @@ class Attempt:
         output = RunOutput.from_record(record)
         output.agent_name = spec.name
         output.model, output.model_provider = spec.model.id, spec.model.provider
+        if spec.agent.is_team:
+            output.team_id = spec.id
         return cls(
             spec,
             record.input or "",
@@ -297,10 +300,17 @@ class Attempt:
                 dependencies=self.spec.dependencies,
                 knowledge_filters=self._knowledge_filters(),
                 tools=[*self.tools.values()],
+                knowledge=self._knowledge(),
+                members=self._members(),
                 _agent=self.spec.agent,
                 _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
             )
         return self._run_context
+
+    def _knowledge(self) -> object:
+        told = self.spec.context_rules
+        found = None if told is None or told.retriever is None else told.retriever.knowledge
+        return None if isinstance(found, Binder) else found
 
     def _knowledge_filters(self) -> object:
         told, own = self.spec.context_rules, self.options.get("knowledge_filters")
@@ -428,10 +438,15 @@ class Attempt:
             given = tuple(with_data(each, self.loaded) for each in given)
         self.add(self.messages, given, self.output.run_id)
 
+    def _members(self) -> list[Definition] | None:
+        """Return the members of the team that runs, or None."""
+        return members_among(self.tools.values()) if self.spec.agent.is_team else None
+
     def show_tools(self) -> None:
         """Let the run's context say what the model can have called."""
         if self._run_context is not None:
             self._run_context.tools = [*self.tools.values()]
+            self._run_context.members = self._members()
 
     def add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""

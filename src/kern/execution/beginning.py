@@ -89,7 +89,12 @@ async def tell(attempt: Attempt) -> None:
     history = _answered(attempt, shown + earlier[end:])
     built = attempt.state.told
     if built is None:
-        varies = rules.varies or any(map(has_names, attempt.tool_instructions))
+        calls = spec.call_rules
+        varies = (
+            rules.varies
+            or any(map(has_names, attempt.tool_instructions))
+            or attempt.tool_instructions != (() if calls is None else calls.instructions)
+        )
         built = await _built(attempt, rules) if varies else _constant(attempt, rules)
         if varies:
             attempt.journal.keep(built)
@@ -130,6 +135,7 @@ async def _built(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
         returned,
         has_form=_has_form(attempt),
         summary=await summary_of(attempt) if parts.tells_summary else None,
+        memories=await _memories(attempt) if parts.tells_memories else (),
         tool_instructions=attempt.tool_instructions,
     )
     dependencies = {} if not parts.tells_dependencies else shown_dependencies(context.dependencies)
@@ -149,6 +155,13 @@ async def _built(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
         written(dependencies) if dependencies else None,
         references,
     )
+
+
+async def _memories(attempt: Attempt) -> tuple[str, ...]:
+    """Return what is remembered of the user; who has nobody remembered imports nothing for it."""
+    from kern.execution.remembering import memories_of
+
+    return await memories_of(attempt)
 
 
 def _query(messages: Sequence[Message]) -> str:

@@ -180,7 +180,8 @@ async def ask_secondary(
         model: who is asked.
         messages: what it is told.
         form: what its answer has to be, or None.
-        tools: tools that the messages speak of; it cannot have them called.
+        tools: what it may call, or what the messages speak of; its calls are the caller's to make.
+        tool_choice: whether it is to call them.
 
     Raises:
         ModelError: the model failed.
@@ -192,9 +193,7 @@ async def ask_secondary(
     await check_usage(attempt)
     middleware, info = attempt.spec.middleware, attempt.info
     ask = partial(respond, cached(model))
-    request = ModelRequest(
-        messages, tools, tool_choice="none" if tools else None, output_schema=form
-    )
+    request = ModelRequest(messages, tools, tool_choice=tool_choice, output_schema=form)
     answer = priced(attempt, model, around_model(middleware, info, ask)(request))
     return await around_answer(middleware, info, model, request, answer)
 

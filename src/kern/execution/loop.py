@@ -20,6 +20,7 @@ from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
 from kern.execution.observing import observed_by
 from kern.execution.offering import disconnect, list_tools
+from kern.execution.reports import take_last_reports, take_reports
 from kern.execution.requirements import foresee
 from kern.execution.retrying import pause_before_retry
 from kern.execution.sessions import introduce, leave
@@ -64,7 +65,8 @@ async def _carry_out(attempt: Attempt) -> None:
     attempt.tools = spec.tools
     if spec.dependencies or attempt.options:
         await resolve_dependencies(attempt)
-    if spec.call_rules is not None or spec.toolsets or spec.context_rules is not None:
+    asks = spec.call_rules is not None or spec.context_rules is not None
+    if asks or spec.toolsets or spec.remembering is not None:
         await list_tools(attempt)
     if attempt.uses_state:
         await attempt.load_state()
@@ -115,6 +117,8 @@ async def _go_on(attempt: Attempt) -> None:
         if managed.manager is not None:
             await stop_if_cancelled(attempt.output.run_id)
         if state.is_answered:
+            if state.started and await take_last_reports(attempt):
+                continue
             if attempt.answering is None or await is_fit(attempt):
                 return await _finish(attempt)
         elif state.turns and state.turns[-1].open_calls:
@@ -133,6 +137,10 @@ async def _finish(attempt: Attempt) -> None:
         await suggest(attempt)
     if spec.session_rules is not None:
         await leave(attempt, spec.session_rules)
+    if spec.remembering is not None:
+        from kern.execution.remembering import remember
+
+        await remember(attempt, spec.remembering)
     if hooks is not None:
         start_in_background(attempt, hooks)
 
@@ -158,6 +166,8 @@ async def _resume(attempt: Attempt) -> None:
 
 async def _ask(attempt: Attempt) -> None:
     """Have the model answer, and write the answer down before anything follows from it."""
+    if attempt.state.started:
+        await take_reports(attempt)
     if attempt.spec.compression is not None:
         from kern.execution.compression import compress
 

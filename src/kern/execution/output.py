@@ -19,6 +19,7 @@ from kern.run.message import Message
 from kern.run.metrics import Metrics, ModelMetrics
 from kern.run.steps import (
     FOLLOWUPS,
+    MEMORY_MODEL,
     OUTPUT_MODEL,
     PARSER_MODEL,
     SESSION_SUMMARY,
@@ -202,6 +203,8 @@ def _secondary_model(attempt: Attempt, name: str) -> Model | None:
     answering, rules = attempt.answering, attempt.spec.session_rules
     if name == SESSION_SUMMARY and rules is not None and rules.summarizing is not None:
         return rules.summarizing.model or attempt.spec.model
+    if name == MEMORY_MODEL and (remembering := attempt.spec.remembering) is not None:
+        return remembering.capture.model or attempt.spec.model
     if answering is None:
         return None
     secondary = {OUTPUT_MODEL: answering.output, PARSER_MODEL: answering.parser}.get(name)

@@ -10,6 +10,7 @@ from kern.execution.answering import Answering
 from kern.execution.call_rules import CallRules
 from kern.execution.context_rules import ContextRules
 from kern.execution.hooks import Hooks
+from kern.execution.memory_rules import MemoryRules
 from kern.execution.middleware import Middleware
 from kern.execution.observing import with_observers
 from kern.execution.reasoning_rules import Thinking
@@ -37,6 +38,10 @@ class Definition(Protocol):
         """What people call it."""
 
     @property
+    def is_team(self) -> bool:
+        """Whether it leads others, to which it hands its work on."""
+
+    @property
     def model(self) -> Model:
         """Who answers."""
 
@@ -55,6 +60,10 @@ class Definition(Protocol):
     @property
     def session_rules(self) -> SessionRules | None:
         """What its runs leave in their session beside themselves."""
+
+    @property
+    def remembering(self) -> MemoryRules | None:
+        """How memories of its users are drawn; None where they are not."""
 
     @property
     def session_tools(self) -> Sequence[Tool]:
@@ -193,6 +202,7 @@ class Spec(msgspec.Struct, frozen=True):
         session_rules: what its runs leave in their session beside themselves, or None.
         hooks: what is called before and after a run, or None for nothing.
         retrying: how a failed run is tried again, or None for kern's own way.
+        remembering: how memories of its users are drawn, or None.
         reasoning: how a model thinks before the first answer, or None where none does.
         compression: how what the model is told is made smaller, or None for not at all.
         call_options: how one run has its model answer, or None.
@@ -226,6 +236,7 @@ class Spec(msgspec.Struct, frozen=True):
     session_rules: SessionRules | None
     hooks: Hooks | None
     retrying: Retrying | None
+    remembering: MemoryRules | None = None
     reasoning: Thinking | None = None
     compression: Compression | None = None
     call_options: CallOptions | None = None
@@ -272,6 +283,7 @@ class Spec(msgspec.Struct, frozen=True):
             definition.session_rules,
             definition.hooks,
             definition.retrying,
+            definition.remembering,
             definition.thinking,
             definition.compression,
         )

@@ -37,6 +37,7 @@ TYPED_VERSION = 2
 
 OUTPUT_MODEL, PARSER_MODEL, FOLLOWUPS = "output_model", "parser_model", "followups"
 SESSION_SUMMARY = "session_summary"
+MEMORY_MODEL = "memory_model"
 """The names of the secondary models."""
 
 
@@ -368,17 +369,19 @@ class ToolsBegun(Step):
 
 @dataclass(frozen=True, slots=True)
 class ChildBegun(Step):
-    """A tool call is a run of another agent.
+    """A tool call is a run of another agent, or starts one in the background.
 
     Attributes:
         place: the call's place in the model's last answer.
         run_id: that run.
+        background: whether the call does not wait for it.
     """
 
     skippable: ClassVar[bool] = True
 
     place: int
     run_id: str
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +397,19 @@ class ChildEnded(Step):
 
     place: int
     used: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesAdded(Step):
+    """The model is told something between its turns: how runs have ended that it has started.
+
+    Attributes:
+        messages: what it is told, after the results of its last answer.
+        ends: the ends that it is told of, each as the id of its delivery, or that others tell of.
+    """
+
+    messages: tuple[Message, ...]
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -524,6 +540,7 @@ AnyStep: TypeAlias = (
     | ToolsBegun
     | ChildBegun
     | ChildEnded
+    | MessagesAdded
     | ToolSlice
     | CustomHappened
     | Traced

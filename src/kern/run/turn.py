@@ -29,7 +29,8 @@ class Turn:
         complaint: what does not fit in the answer, for which the model is asked again.
         ends: whether the run ends with the calls of this answer.
         shown: the results that are a part of the run's answer, by their place.
-        added: what the model is told after the results, by the place of the call that says so.
+        added: what the model is told after the results, by the place of the call that says so;
+            what nobody's call says comes last.
         pieces: what calls without a result have yielded and readers know of, in order, each with
             the call's place and whether it is a part of the run's answer.
         answered: the step that the answer is.
@@ -169,9 +170,17 @@ class Turn:
         for place, answers in step.passed:
             self.passed = self.passed or {}
             self.passed[place] = (*self.passed.get(place, ()), *answers)
-        if step.messages:
+        self.tell(step.messages)
+
+    def tell(self, messages: Sequence[Message]) -> None:
+        """Note what the model is told after all results.
+
+        Args:
+            messages: what it is told.
+        """
+        if messages:
             last = len(self.message.tool_calls)
-            self.added[last] = (*self.added.get(last, ()), *step.messages)
+            self.added[last] = (*self.added.get(last, ()), *messages)
 
     def begin_child(self, place: int, run_id: str) -> None:
         """Note that a call is a run of another agent.
@@ -226,7 +235,7 @@ class Turn:
     def messages(self) -> list[Message]:
         """The answer and the results there are, in the order of the calls."""
         if self.complaint is not None:
-            return [self.message, complaint(self.complaint)]
+            return [self.message, complaint(self.complaint), *self.added.get(0, ())]
         if not self.executions and not self.added:
             return [self.message]
         contents = self.contents
