@@ -45,6 +45,8 @@ PARTS: tuple[type[Part], ...] = (
         SessionPart,
         ToolsPart,
         AnswersPart,
+        ReasoningPart,
+        CompressionPart,
         HooksPart,
         ExecutionPart,
         AcceptedPart,

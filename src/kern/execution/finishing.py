@@ -16,7 +16,7 @@ from kern.execution.limits import check_usage
 from kern.execution.middleware import around_model
 from kern.execution.observing import around_answer
 from kern.execution.pricing import priced
-from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
+from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema, ToolChoice
 from kern.models.cache import cached
 from kern.models.form import Form, UnfitError
 from kern.models.structured import respond
@@ -172,6 +172,7 @@ async def ask_secondary(
     messages: Sequence[Message],
     form: OutputSchema | None,
     tools: Sequence[ToolSchema] = (),
+    tool_choice: ToolChoice | None = None,
 ) -> ModelResponse:
     """Have a model answer beside the run's own, once what came before is written.
 

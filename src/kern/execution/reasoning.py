@@ -69,7 +69,9 @@ async def _asked(attempt: Attempt, how: Thinking) -> ReasoningSteps:
         messages = [Message("system", how.prompt), system, *others]
     model = how.model or attempt.spec.model
     tools = [each.schema for each in attempt.tools.values()]
-    response = await ask_secondary(attempt, model, messages, how.form.output_schema, tools)
+    response = await ask_secondary(
+        attempt, model, messages, how.form.output_schema, tools, "none" if tools else None
+    )
     thoughts = _read(response, how)
     attempt.journal.keep(
         Thought(
