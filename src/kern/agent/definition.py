@@ -1,6 +1,6 @@
 """What an agent is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from inspect import cleandoc
@@ -41,8 +41,8 @@ PARTS: tuple[type[Part], ...] = (
         IdentityPart,
         ContextPart,
         SkillsPart,
-        MemoryPart,
         SessionPart,
+        MemoryPart,
         ToolsPart,
         AnswersPart,
         ReasoningPart,
@@ -232,8 +232,7 @@ class AgentDefinition(
             ConfigurationError: a keyword cannot be used.
             TypeError: there is no such keyword.
         """
-        given = {name: value for name, value in self.__dict__.items() if name in self._part_of}
-        given["tools"] = self.__dict__.get("_given")
+        given = self.defined()
         if not self.is_named:
             del given["id"], given["name"]
         copied: dict[str, Any] = {
@@ -255,6 +254,17 @@ class AgentDefinition(
                 raise TypeError(explanation(cls.__name__, name, [*cls._part_of]))
             used.add(cls._part_of[name])
         return [part for part in cls._all_parts if part in used]
+
+    def defined(self) -> dict[str, object]:
+        """Return the keywords that it was given, or was set to have since, as they are kept."""
+        given = {name: value for name, value in self.__dict__.items() if name in self._part_of}
+        given["tools"] = self.__dict__.get("_given")
+        return given
+
+    @classmethod
+    def keywords(cls) -> Collection[str]:
+        """Return the names of all keywords that there are."""
+        return [*cls._part_of]
 
     def _typed(self, output: RunOutput) -> RunOutput[Output]:
         """Return a run with its content as an instance of its type."""

@@ -41,6 +41,10 @@ class Database(KeyMethods, ComponentMethods):
         self.session_table = check_identifier("session_table", session_table)
         self._stores = PerLoop(self._open)
 
+    def to_dict(self) -> dict[str, object]:
+        """Return which database it is, as JSON values: without users and passwords."""
+        return {"type": type(self).__name__, "session_table": self.session_table}
+
     @abstractmethod
     def _open(self) -> AsyncGenerator[Store, None]:
         """Yield the open database once, and close it after that."""

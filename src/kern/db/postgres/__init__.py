@@ -124,6 +124,11 @@ class _PostgresServerDb(Methods):
         return f"{type(self).__name__}({str(self._target.address)!r}, {self._names.sessions})"
 
     @override
+    def to_dict(self) -> dict[str, object]:
+        address, schema = self._target.address, self._names.schema
+        return {**super().to_dict(), "address": str(address), "db_schema": schema}
+
+    @override
     def set_heartbeat(self, seconds: float) -> None:
         _heartbeats[self._target] = seconds
 

@@ -80,6 +80,10 @@ class _SqliteFileDb(Methods):
         return f"{type(self).__name__}({self._file.path!r}, {self.session_table!r})"
 
     @override
+    def to_dict(self) -> dict[str, object]:
+        return {**super().to_dict(), "db_file": self._file.path}
+
+    @override
     async def version(self) -> TablesVersion:
         return await asyncio.to_thread(self._file.tables_version)
 
