@@ -72,6 +72,7 @@ SUBJECTS.append(
         "from kern.agent.blocking import blocking",
     )
 )
+SUBJECTS.append(
     Subject("memory/managing", "memory/sync", "", "from kern.aio.portal import finished")
 )
 
