@@ -48,6 +48,7 @@ class Team(MembersPart, SyncMemberResponses[Deps, Output], Agent[Deps, Output]):
         **{name: MembersPart if part not in TEAM_PARTS else part for name, part in PART_OF.items()},
         **dict.fromkeys(MembersPart.__annotations__, MembersPart),
     }
+    _never_empty: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, MembersPart)
 
     @overload
     def __init__(
