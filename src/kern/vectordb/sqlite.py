@@ -64,7 +64,7 @@ class SqliteVec(VectorDb):
         table_name: str = "documents",
         embedder: Embedder | None = None,
         search_type: SearchType | str = SearchType.hybrid,
-        vector_score_weight: float = 0.5,
+        vector_score_weight: float = 0.7,
     ) -> None:
         """Name the file; it is made on first use, and its directory if that is missing.
 

@@ -16,6 +16,10 @@ QUERY = 8_000
 LIMIT = 1_000
 """How many documents a search returns at most."""
 
+RANK = 10
+"""How well a document fits by meaning and by words is the sum of 1 / (RANK + its place) over both
+lists, each by its weight: reciprocal rank fusion, as docs/explanation/retrieval.md measures it."""
+
 BATCH = 100
 """How many documents are embedded and written together."""
 
