@@ -94,7 +94,9 @@ async def test_documents_are_loaded_changed_found_and_removed(where: str, folder
     assert found.content == "The fern number3 likes its own soil."
     assert (found.name, found.meta_data) == ("fern.md", {"year": 2026})
     assert await plants.asearch("fern number3", 1, {"year": 2025}) == []
-    assert "number3" not in (await plants.asearch("oak number3", 1))[0].content
+    every = {each.content for each in await plants.asearch("oak number3", 10)}
+    assert "The oak number7 likes its own soil." in every
+    assert "The oak number3 likes its own soil." not in every
     assert await plants.aget_valid_filters() == ["year"]
     assert await plants.aremove_content_by_id(again.ids[0]) == 5
     assert await vectors.acount() == 5
@@ -109,7 +111,7 @@ async def test_a_killed_load_goes_on_and_embeds_nothing_twice(
     dying = elsewhere(DYING, FOLDER=str(folder), VECTORS=where, KILLED_AT="3")
     assert await dying.ended() == -9
     log = folder / "log"
-    assert len(log.read_text().splitlines()) == 6
+    assert len(log.read_text().splitlines()) in (5, 6)
     plants = of(vectors := vector_db(where, Logging(log)))
     loader = plants.loader(shared_db)
     await expire(shared_db, "run")
