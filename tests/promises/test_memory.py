@@ -112,7 +112,7 @@ def asked(server: ResponsesServer) -> int:
     return sum(each.body["model"] == "memory" for each in server.requests)
 
 
-async def texts(agent: Agent, user_id: str | None = None) -> list[str]:
+async def texts(agent: Agent[Any, Any], user_id: str | None = None) -> list[str]:
     return [each.memory for each in await agent.aget_user_memories(user_id)]
 
 
@@ -349,7 +349,7 @@ def test_what_cannot_remember_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="another database than its agent"):
         Agent("Tester", model, db=db, memory_manager=MemoryManager(db=InMemoryDb()))
     with pytest.raises(ConfigurationError, match="enable_agentic_memory must be True or False"):
-        Agent("Tester", model, db=db, enable_agentic_memory="yes")  # type: ignore[arg-type, call-overload] # wrong
+        Agent("Tester", model, db=db, enable_agentic_memory="yes")  # type: ignore[call-overload] # wrong
     agent = Agent("Tester", model, db=db)
     assert not agent.tells_memories
     agent.enable_user_memories = True

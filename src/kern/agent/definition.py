@@ -86,6 +86,7 @@ class AgentDefinition(
 
     _all_parts: ClassVar[tuple[type[Part], ...]] = PARTS
     _part_of: ClassVar[Mapping[str, type[Part]]] = PART_OF
+    _never_empty: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, ToolsPart)
 
     @overload
     def __init__(
@@ -250,12 +251,12 @@ class AgentDefinition(
         Raises:
             TypeError: there is no such keyword.
         """
-        used = {cls._part_of[name] for name in _ALWAYS}
+        used, part_of = {*cls._never_empty}, cls._part_of
         for name in options:
-            if name not in cls._part_of:
-                raise TypeError(explanation(cls.__name__, name, [*cls._part_of]))
-            used.add(cls._part_of[name])
-        return [part for part in cls._all_parts if part in used]
+            if name not in part_of:
+                raise TypeError(explanation(cls.__name__, name, [*part_of]))
+            used.add(part_of[name])
+        return sorted(used, key=cls._all_parts.index)
 
     def defined(self) -> dict[str, object]:
         """Return the keywords that it was given, or was set to have since, as they are kept."""
@@ -312,9 +313,6 @@ AgentDefinition.__init__.__doc__ = "\n\n".join(
 )
 
 _STATEFUL = ("metadata", "session_state")
-
-# A keyword of each part that is never empty.
-_ALWAYS = ("name", "instructions", "tools")
 
 _NEEDING_DB = {
     name: getattr(PART_OF[name], name)

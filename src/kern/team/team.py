@@ -9,6 +9,8 @@ from typing_extensions import TypeForm, Unpack, override
 from kern.agent.agent import Agent
 from kern.agent.as_tool import SubAgent
 from kern.agent.definition import PART_OF
+from kern.agent.parts.context import ContextPart
+from kern.agent.parts.identity import IdentityPart
 from kern.agent.parts.part import Part
 from kern.keywords import public, spelled
 from kern.models.base import Model
@@ -48,6 +50,7 @@ class Team(MembersPart, SyncMemberResponses[Deps, Output], Agent[Deps, Output]):
         **{name: MembersPart if part not in TEAM_PARTS else part for name, part in PART_OF.items()},
         **dict.fromkeys(MembersPart.__annotations__, MembersPart),
     }
+    _never_empty: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, MembersPart)
 
     @overload
     def __init__(
