@@ -43,7 +43,7 @@ SUBJECTS = [
     )
     for name in (
         *("running", "printing", "controlling", "continuing", "streaming", "listing", "schedules"),
-        *("sessions", "state", "context"),
+        *("sessions", "state", "context", "memories", "saving"),
     )
 ]
 SUBJECTS += [
@@ -54,6 +54,7 @@ SUBJECTS += [
         ("approval_methods", "sync_approvals"),
         ("key_methods", "sync_keys"),
         ("component_methods", "sync_components"),
+        ("memory_methods", "sync_memories"),
     )
 ]
 SUBJECTS += [
@@ -61,6 +62,8 @@ SUBJECTS += [
     for source, target in (
         ("vectordb/methods", "vectordb/sync"),
         ("embedders/methods", "embedders/sync"),
+        ("knowledge/methods", "knowledge/sync"),
+        ("memory/managing", "memory/sync"),
     )
 ]
 
@@ -136,9 +139,14 @@ def twin(method: Function, finishes: bool) -> ast.FunctionDef:
         body=method.body,
         lineno=0,
     )
-    if not decorators:
+    if is_of_class(method) or not decorators:
         made.body = [*docstring(method), *call(method, finishes)]
     return made
+
+
+def is_of_class(method: Function) -> bool:
+    """Say whether a method is one of its class, and no overload."""
+    return [ast.unparse(each) for each in method.decorator_list] == ["classmethod"]
 
 
 def result(method: Function) -> ast.expr:
@@ -170,11 +178,12 @@ def call(method: Function, finishes: bool) -> Iterator[ast.stmt]:
     """Yield the body of the twin: run the method on the loop for synchronous code."""
     assert method.returns is not None
     returns = ast.unparse(method.returns)
-    arguments = [each.arg for each in method.args.args if each.arg != "self"]
+    own = method.args.args[0].arg
+    arguments = [each.arg for each in method.args.args[1:]]
     arguments += [f"{each.arg}={each.arg}" for each in method.args.kwonlyargs]
     if method.args.kwarg is not None:
         arguments.append(f"**{method.args.kwarg.arg}")
-    work = f"self.{method.name}({', '.join(arguments)})"
+    work = f"{own}.{method.name}({', '.join(arguments)})"
     if finishes:
         text = f"return finished({work})"
     elif "AsyncGenerator" not in returns:

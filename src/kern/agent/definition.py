@@ -1,6 +1,6 @@
 """What an agent is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from inspect import cleandoc
@@ -13,11 +13,14 @@ from kern.agent.keywords import KEYWORDS, AgentOptions
 from kern.agent.lines import Remembered, current_line, remembered
 from kern.agent.parts.accepted import AcceptedPart
 from kern.agent.parts.answers import AnswersPart
+from kern.agent.parts.compression import CompressionPart
 from kern.agent.parts.context import ContextPart
 from kern.agent.parts.execution import ExecutionPart
 from kern.agent.parts.hooks import HooksPart
 from kern.agent.parts.identity import IdentityPart
+from kern.agent.parts.memory import MemoryPart
 from kern.agent.parts.part import Part
+from kern.agent.parts.reasoning import ReasoningPart
 from kern.agent.parts.session import SessionPart
 from kern.agent.parts.skills import SkillsPart
 from kern.agent.parts.told import ToldParts
@@ -39,8 +42,11 @@ PARTS: tuple[type[Part], ...] = (
         ContextPart,
         SkillsPart,
         SessionPart,
+        MemoryPart,
         ToolsPart,
         AnswersPart,
+        ReasoningPart,
+        CompressionPart,
         HooksPart,
         ExecutionPart,
         AcceptedPart,
@@ -57,6 +63,8 @@ class AgentDefinition(
     ToldParts,
     ToolsPart,
     AnswersPart,
+    ReasoningPart,
+    CompressionPart,
     HooksPart,
     ExecutionPart,
     AcceptedPart,
@@ -68,10 +76,12 @@ class AgentDefinition(
         is_named: whether every process knows it by a name or id.
         fixed_session_id: the conversation that it was given, of all its runs that name none.
         remembered: the conversations that it has begun, where it was made in ``__main__``.
+        reads_files: whether its runs read the files that they name, so that only code begins them.
         is_team: whether it leads others, to which it hands its work on.
     """
 
     remembered: Remembered | None = None
+    reads_files = False
     is_team: bool = False
 
     _all_parts: ClassVar[tuple[type[Part], ...]] = PARTS
@@ -128,10 +138,15 @@ class AgentDefinition(
         self._tell()
         given["remembered"] = remembered()
         given["is_named"] = bool(options.get("id") or (isinstance(name, str) and name.strip()))
+        if self.starts_runs:
+            from kern.agent.background_tools import check_starts
+
+            check_starts(self.name, self.db, is_named=self.is_named)
         check_db(
             self.db,
             **{
-                name: given[name] != _NEEDING_DB[name] for name in given.keys() & _NEEDING_DB.keys()
+                name: given[name] not in (_NEEDING_DB[name], False)
+                for name in given.keys() & _NEEDING_DB.keys()
             },
         )
 
@@ -219,8 +234,7 @@ class AgentDefinition(
             ConfigurationError: a keyword cannot be used.
             TypeError: there is no such keyword.
         """
-        given = {name: value for name, value in self.__dict__.items() if name in self._part_of}
-        given["tools"] = self.__dict__.get("_given")
+        given = self.defined()
         if not self.is_named:
             del given["id"], given["name"]
         copied: dict[str, Any] = {
@@ -242,6 +256,17 @@ class AgentDefinition(
                 raise TypeError(explanation(cls.__name__, name, [*cls._part_of]))
             used.add(cls._part_of[name])
         return [part for part in cls._all_parts if part in used]
+
+    def defined(self) -> dict[str, object]:
+        """Return the keywords that it was given, or was set to have since, as they are kept."""
+        given = {name: value for name, value in self.__dict__.items() if name in self._part_of}
+        given["tools"] = self.__dict__.get("_given")
+        return given
+
+    @classmethod
+    def keywords(cls) -> Collection[str]:
+        """Return the names of all keywords that there are."""
+        return [*cls._part_of]
 
     def _typed(self, output: RunOutput) -> RunOutput[Output]:
         """Return a run with its content as an instance of its type."""
@@ -297,5 +322,7 @@ _NEEDING_DB = {
         *("add_history_to_context", "max_attempts", "session_policy", "max_queued_runs"),
         *("max_concurrent_runs", "max_concurrent_runs_per_user", "enable_session_summaries"),
         *("search_past_sessions", "read_chat_history", "read_tool_call_history"),
+        *("memory_manager", "update_memory_on_run", "enable_user_memories"),
+        *("enable_agentic_memory", "add_memories_to_context"),
     )
 }

@@ -1,7 +1,7 @@
 """What kern needs of a database for agents at rest: their versions, a row each.
 
-A version that is published is never changed. Which one is *current*, and which one has a label, is said
-apart from it, so that what is loaded by either can be taken back.
+A version that is published is never changed. Which one is *current*, and which one has a label, is
+said apart from it, so that what is loaded by either can be taken back.
 """
 
 from abc import ABC, abstractmethod

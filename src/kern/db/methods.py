@@ -8,6 +8,7 @@ import msgspec
 
 from kern.aio.portal import finished
 from kern.db.base import SessionType
+from kern.db.memory_methods import MemoryMethods
 from kern.db.run_methods import RunMethods
 from kern.db.sessions import SessionFilter, SessionRow
 from kern.db.stored import moment, page_of, row_of, session_of_row
@@ -23,7 +24,7 @@ RUNS = 1000
 """How many runs of a session are read where nobody says how many: the newest."""
 
 
-class Methods(RunMethods):
+class Methods(RunMethods, MemoryMethods):
     """The sessions and runs in a database, for who has no agent at hand."""
 
     @overload

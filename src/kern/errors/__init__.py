@@ -10,6 +10,7 @@ from kern.errors.checks import (
 )
 from kern.errors.database import (
     BlobNotFoundError,
+    ComponentNotFoundError,
     DatabaseError,
     DatabaseUnavailableError,
     OutcomeUnknownError,
@@ -71,6 +72,7 @@ __all__ = [
     "BudgetExceededError",
     "CheckError",
     "CheckTrigger",
+    "ComponentNotFoundError",
     "ConfigurationError",
     "ContentError",
     "ContextWindowExceededError",

@@ -18,6 +18,9 @@ SHARES_STATE = "shares_state"
 DEPTH = "depth"
 """The option of a run that says how many runs it is within, each the child of the one before."""
 
+UNASKED = "unasked"
+"""The option of a run that nobody has asked for: how many such runs there were in a row."""
+
 
 class Child(msgspec.Struct, frozen=True):
     """A run that a tool call is.
@@ -51,6 +54,24 @@ class Children(Protocol):
             DatabaseError: it could not be accepted, or its end not stored.
         """
 
+    async def start(self, child: Child, parent: Definition) -> RunOutput:
+        """Have a child begin in the background, once, and return it as it stands.
+
+        Args:
+            child: the child.
+            parent: the agent that is told of its end.
+
+        Raises:
+            QueueFullError: too many runs of its agent wait.
+            DatabaseError: it could not be accepted.
+        """
+
+    async def wait(self, run_id: str, seconds: float) -> None:
+        """Wait until a run has ended or paused, but no longer than so many seconds."""
+
+    async def cancel(self, run_id: str) -> bool:
+        """Cancel a run; say whether it ends for this."""
+
 
 class SubAgentTool(Tool):
     """A tool whose calls are runs of other agents.
@@ -62,6 +83,10 @@ class SubAgentTool(Tool):
 
     definitions: Sequence[Definition]
     leads: ClassVar[bool] = False
+
+
+class BackgroundTool(SubAgentTool):
+    """One whose calls do not wait for the runs that they begin."""
 
 
 def may_nest(definition: Definition) -> bool:

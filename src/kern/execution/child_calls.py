@@ -29,7 +29,7 @@ from kern.run.identity import derived_id
 from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.numbers import check_count
-from kern.run.record import NewRun
+from kern.run.record import PARENT, NewRun
 from kern.run.requirement import CallPaused, RunRequirement, place_of
 from kern.run.state import merged, texts_of, values_of, without_current
 from kern.run.steps import OPTIONS_VERSION, ChildBegun, ChildEnded, Continued
@@ -58,7 +58,7 @@ class ChildCall:
         """
         steps = context._own_steps()
         assert isinstance(steps, CallSteps)
-        self.attempt, self._place = steps.attempt, steps.place
+        self.attempt, self._place, self._steps = steps.attempt, steps.place, steps
         self._context = context
 
     async def carry(
@@ -110,6 +110,44 @@ class ChildCall:
         attempt.journal.keep(ChildEnded(self._place, used))
         self._take_state(child, given)
         return child
+
+    async def start(
+        self,
+        definition: Definition,
+        arguments: str,
+        make: Callable[[], Awaitable[NewRun]],
+        children: Children,
+    ) -> RunOutput:
+        """Have the child begin in the background, once, and return it as it stands.
+
+        That it begins is committed before, so that this run is told of its end, whatever becomes
+        of the call. The state of its session is its own to write, as that of any other run there.
+
+        Args:
+            definition: the agent that runs.
+            arguments: what the model wrote.
+            make: makes the run; its ids are chosen here.
+            children: carries it out.
+
+        Raises:
+            UsageLimitError: the parent has used as much as it may.
+            QueueFullError: too many runs of the agent wait.
+            DatabaseError: it could not be accepted.
+        """
+        attempt = self.attempt
+        key, parent_id = self._context.idempotency_key, attempt.output.run_id
+        run_id = derived_id(parent_id, key, definition.id, arguments)
+        may_exist = attempt.state.children_of_last.get(self._place) == run_id
+        run = self._run(await make(), run_id, {}, await remaining(attempt))
+        said = RunInput.from_json(run.input)
+        own = ("session_state", SHARES_STATE)
+        options = {name: each for name, each in said.options.items() if name not in own}
+        run = with_values(run, input=replace(said, options=options).to_json(), webhook=PARENT)
+        if not may_exist:
+            attempt.journal.keep(ChildBegun(self._place, run_id, background=True))
+            await self._steps.commit()
+        child = Child(definition, run, False, may_exist, (), None, None)
+        return await children.start(child, attempt.spec.agent)
 
     async def conversation(self) -> list[Message]:
         """Return what was said until now, but for the system message and the calls under way."""

@@ -40,10 +40,14 @@ async def list_tools(attempt: Attempt) -> None:
     for toolset in spec.toolsets:
         await _add_listed(attempt, toolset)
     told = spec.context_rules
-    if told is not None and told.retriever is not None and told.retriever.has_tool:
+    if told is not None and told.retriever is not None:
         from kern.execution.knowledge import offer
 
-        offer(attempt, told.retriever)
+        await offer(attempt, told.retriever)
+    if spec.remembering is not None and spec.remembering.has_tool:
+        from kern.execution.remembering import offer as offer_memory
+
+        offer_memory(attempt, spec.remembering)
     if rules is not None and rules.client:
         from kern.run.overrides import check_names
 

@@ -27,6 +27,7 @@ from kern.run.requirement import (
     requirements_from_json,
     requirements_to_json,
 )
+from kern.run.thoughts import StepsField
 from kern.run.tool import ToolExecution
 
 Output = TypeVar("Output", default=str)
@@ -133,7 +134,7 @@ class RunOutput(Made, Generic[Output]):
     own_metrics: Metrics | None = field(default=None, repr=False, compare=False)
 
     team_id = Extra[str]()
-    reasoning_steps = Extra[list[object]]()
+    reasoning_steps = StepsField()
     reasoning_messages = Extra[list[Message]]()
     additional_input = Extra[list[Message]]()
     model_provider_data = Extra[dict[str, object]]()

@@ -14,6 +14,9 @@ from kern.run.base import RunStatus
 from kern.run.lineage import Branch
 from kern.run.state import StatePatch
 
+PARENT = "kern:parent"
+"""The webhook of a run of whose end its parent is told: an address that no user can give."""
+
 
 class NewRun(msgspec.Struct, frozen=True, gc=False):
     """A run about to be accepted.

@@ -9,6 +9,7 @@ from kern.agent.parts.part import Part
 from kern.binder import Binder, name_of
 from kern.errors import ConfigurationError
 from kern.execution.call_rules import CallRules
+from kern.execution.child import BackgroundTool
 from kern.models.base import ToolChoice
 from kern.run.base import RUN_VALUES
 from kern.run.numbers import check_count
@@ -49,6 +50,7 @@ class ToolsPart(Part):
     send_media_to_model: bool = True
     handoffs: Sequence[SubAgent | Handoff] | None = None
 
+    starts_runs: bool = False
     toolsets: tuple[Toolset, ...] = ()
     call_rules: CallRules | None = None
     delegation: Sequence[Tool | Toolset] = ()
@@ -71,6 +73,7 @@ class ToolsPart(Part):
             found = collect([*(() if factory else tools), *handoffs, *self.delegation])
         given["tools"] = given["_listed"] = found.tools
         given["toolsets"] = found.toolsets
+        given["starts_runs"] = any(isinstance(each, BackgroundTool) for each in self.tools.values())
         given["call_rules"] = self._call_rules(found, factory)
         is_late = factory is not None or found.toolsets or found.provided
         given["tool_choice"] = check_tool_choice(self.tool_choice, None if is_late else self.tools)

@@ -1,7 +1,7 @@
 """Agents at rest in PostgreSQL.
 
-Who changes the versions of a component holds its advisory lock, so that two who save at once get two
-numbers.
+Who changes the versions of a component holds its advisory lock, so that two who save at once get
+two numbers.
 """
 
 from collections.abc import Sequence

@@ -71,6 +71,7 @@ DELETE FROM {names.states} WHERE (session_id, key) IN (
             "budgets": f"{names.budgets} WHERE user_id = $1",
             "approvals": f"{names.approvals} WHERE user_id = $1",
             "keys": f"{names.keys} WHERE user_id = $1",
+            "memories": f"{names.memories} WHERE user_id = $1",
             "approvals_of_run": f"{names.approvals} WHERE run_id = $1 AND user_id IS NULL",
         }
 
@@ -123,6 +124,11 @@ DELETE FROM {names.states} WHERE (session_id, key) IN (
     @override
     async def delete_keys(self, user_id: str) -> None:
         await self._connections.fetch(f"DELETE FROM {self._names.keys} WHERE user_id = $1", user_id)
+
+    @override
+    async def delete_memories(self, user_id: str) -> int:
+        deleted = f"DELETE FROM {self._names.memories} WHERE user_id = $1 RETURNING memory_id"
+        return len(await self._connections.fetch(deleted, user_id))
 
     @override
     async def delete_sessions(self, user_id: str) -> int:

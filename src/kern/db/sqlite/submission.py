@@ -154,6 +154,18 @@ class Submission:
             **values,
         )
 
+    def follow(
+        self, transaction: Transaction, run: NewRun, ended: str, attempt: int
+    ) -> Accepted | BudgetExceededError | None:
+        """See :meth:`kern.db.base.Store.follow`; the error is returned."""
+        has_ended = transaction.one(
+            f"SELECT 1 FROM {self._runs} WHERE run_id = :ended AND attempt = :attempt "
+            f"AND status NOT IN {LIVE} AND {IS_SEEN}",
+            ended=ended,
+            attempt=attempt,
+        )
+        return self.submit(transaction, run) if has_ended else None
+
     def fork(
         self,
         transaction: Transaction,

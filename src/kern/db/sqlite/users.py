@@ -7,6 +7,7 @@ from typing_extensions import override
 from kern.db.erasing import IS_SEEN
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
+from kern.db.sqlite.memories import Remembering
 from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.tables import LIVE
 from kern.db.users import MANY, ORDER, PAGE, Owners, Row, Table, Users
@@ -22,6 +23,7 @@ class SqliteUsers(Users):
         self._file = file
         tables = self._tables = file.tables
         self._states = StateChanges(tables)
+        self._memories = Remembering(tables)
         self._table_of: dict[Table, str] = {
             "sessions": f"{tables.sessions} WHERE user_id = :key",
             "states": f"{tables.states} WHERE session_id IN ("
@@ -39,6 +41,7 @@ class SqliteUsers(Users):
             "budgets": f"{tables.budgets} WHERE user_id = :key",
             "approvals": f"{tables.approvals} WHERE user_id = :key",
             "keys": f"{tables.keys} WHERE user_id = :key",
+            "memories": f"{tables.memories} WHERE user_id = :key",
             "approvals_of_run": f"{tables.approvals} WHERE run_id = :key AND user_id IS NULL",
         }
 
@@ -75,6 +78,10 @@ class SqliteUsers(Users):
     @override
     async def delete_keys(self, user_id: str) -> None:
         await self._file.write(self._delete_keys, user_id)
+
+    @override
+    async def delete_memories(self, user_id: str) -> int:
+        return await self._file.write(self._memories.clear, user_id)
 
     @override
     async def delete_sessions(self, user_id: str) -> int:

@@ -41,6 +41,4 @@ class PDFReader(Reader):
                 for number, page in enumerate(pdf.pages, 1):
                     yield Part(page.extract_text(), {"page": number})
         except pypdf.errors.FileNotDecryptedError:
-            raise ContentError(
-                "it is encrypted: give readers=[PDFReader(password=...)]"
-            ) from None
+            raise ContentError("it is encrypted: give readers=[PDFReader(password=...)]") from None

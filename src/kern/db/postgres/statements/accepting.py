@@ -6,6 +6,7 @@ from kern.db.postgres.statements.parts import (
     CHANGED,
     FEW,
     JOURNAL,
+    LIVE,
     PIECES,
     enqueued,
     enqueued_if_due,
@@ -65,6 +66,14 @@ class Accepting:
         self.lock_timeout = min(LOCK_TIMEOUT, lock_timeout)
         self.submit = self._accept(min(BATCH_LOCK_TIMEOUT, lock_timeout), "")
         self.submit_alone = self._accept(self.lock_timeout, "")
+        self.follow = self._accept(
+            self.lock_timeout,
+            "",
+            # Who has it go on waits until this is committed, or is seen by it.
+            condition=f"""EXISTS (
+                SELECT FROM {names.runs} WHERE run_id = $25 AND attempt = $26
+                    AND status NOT IN {LIVE} AND {IS_SEEN} FOR SHARE)""",
+        )
         self.fork = self._accept(
             self.lock_timeout,
             f"""copied AS (
