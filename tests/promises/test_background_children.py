@@ -24,7 +24,7 @@ from load import ended
 from stores import execute, same, seconds_ago
 
 from kern.agent import Agent
-from kern.agent.background_tools import UNASKED_LIMIT, BackgroundAgents
+from kern.agent.background import UNASKED_LIMIT, BackgroundAgents
 from kern.agent.serving import serve
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb

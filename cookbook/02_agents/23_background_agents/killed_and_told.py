@@ -6,7 +6,7 @@ Kill this script when it prints "measuring", and start it again.
 import time
 
 from kern.agent import Agent
-from kern.agent.background_tools import BackgroundAgents
+from kern.agent.background import BackgroundAgents
 from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses
 

@@ -1,7 +1,7 @@
 """Agents that work in the background while the one that has started them goes on with its own."""
 
 from kern.agent import Agent
-from kern.agent.background_tools import BackgroundAgents
+from kern.agent.background import BackgroundAgents
 from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses
 

@@ -1,7 +1,7 @@
 """What a model can do with the runs that it has started: look, wait for one, cancel another."""
 
 from kern.agent import Agent
-from kern.agent.background_tools import BackgroundAgents
+from kern.agent.background import BackgroundAgents
 from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses
 
