@@ -8,6 +8,7 @@ same events with the same numbers, in every process and at any age.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kern.run.beside import note
 from kern.run.call import KeeperT, ModelCall
 from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
 from kern.run.content import text_of
@@ -36,6 +37,7 @@ from kern.run.steps import (
     AnyStep,
     AttemptBegun,
     AttemptFailed,
+    Beside,
     CallBegun,
     CallBroken,
     ChildBegun,
@@ -86,6 +88,7 @@ class RunState:
         started: the runs that tool calls have started in the background.
         told_of: the ends of these that the model is told of, or others tell of.
         hooks: the hooks that have ended; those after an answer that was refused are left out.
+        beside: what models were asked for the run's own; see :mod:`kern.run.beside`.
         trace: the trace that the first attempt was observed in.
         next_event: the number of the next event.
         last_seq: the number of the last row.
@@ -121,6 +124,7 @@ class RunState:
     started: tuple[str, ...] = ()
     told_of: frozenset[str] = frozenset()
     hooks: tuple[HookEnded, ...] = ()
+    beside: tuple[Beside, ...] = ()
     trace: str | None = None
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
@@ -255,6 +259,11 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
+            case Beside() as step:
+                self.metrics.add(step.metrics)
+                self.history = step.history or self.history
+                self.beside = (*self.beside, step)
+                yield from note(self.turns, step)
             case ToolSlice() | CustomHappened() as step:
                 self.is_shown |= isinstance(step, ToolSlice) and step.shown
                 yield piece_happened(self.turns[-1], step)
@@ -329,9 +338,9 @@ class RunState:
         if isinstance(step, AnswerRefused):
             self.refusals += 1
             self.hooks = tuple(each for each in self.hooks if each.kind == "pre")
-            if not self.secondary:
-                self.turns[-1].complaint = step.reason
             parsed = self.answers_of(PARSER_MODEL)
+            if not (parsed or self.answers_of(OUTPUT_MODEL)):  # It was the agent's model.
+                self.turns[-1].complaint = step.reason
             if before and not parsed:
                 yield Happened(RunEvent.run_content_voided, before)
         else:
@@ -367,12 +376,7 @@ class RunState:
 
     def _starts(self, places: Sequence[int], at: float) -> Iterator[Happened]:
         for place in places:
-            turn = self.turns[-1]
-            turn.began[place] = at
-            execution = turn.execution(place)
-            turn.started.add(place)
-            turn.allowed.discard(place)  # It was allowed to begin once, and has begun.
-            yield Happened(RunEvent.tool_call_started, tool=execution)
+            yield Happened(RunEvent.tool_call_started, tool=self.turns[-1].begin(place, at))
 
 
 def fold(rows: Iterable[JournalRow]) -> RunState:

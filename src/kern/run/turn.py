@@ -45,6 +45,8 @@ class Turn:
         approved: the calls that a person has allowed, those that have begun since included, by
             their place.
         children: the runs that its calls are, by their place.
+        compressed: what the model is told in place of results, by their place; None for one that
+            stays as it is.
     """
 
     number: int
@@ -70,6 +72,7 @@ class Turn:
     asked: dict[int, tuple[RunRequirement, ...]] | None = None
     approved: frozenset[int] = frozenset()
     children: dict[int, str] | None = None
+    compressed: dict[int, str | None] | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
@@ -100,6 +103,22 @@ class Turn:
         if began := execution.created_at:
             execution.duration = max(0.0, round(at - began, 6))
         self.executions[place], self.contents[place] = execution, content
+        return execution
+
+    def begin(self, place: int, at: float) -> ToolExecution:
+        """Note that a call has begun.
+
+        Args:
+            place: the call's place in the answer.
+            at: when, in seconds since 1970.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        self.began[place] = at
+        execution = self.execution(place)
+        self.started.add(place)
+        self.allowed.discard(place)  # It was allowed to begin once, and has begun.
         return execution
 
     def note(self, step: StepEnded | SleepBegun) -> None:
@@ -230,6 +249,9 @@ class Turn:
             )
             for place, ended in sorted(self.executions.items())
         ]
+        for place, text in (self.compressed or {}).items():
+            if text is not None:
+                results[sorted(self.executions).index(place)].compressed_content = text
         added = (each for _, said in sorted(self.added.items()) for each in said)
         return [self.message, *results, *added]
 
