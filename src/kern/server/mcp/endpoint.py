@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -50,21 +50,14 @@ class Endpoint:
         """Answer a request.
 
         Raises:
-            RequestError: it is nobody's (401), its caller may not run agents (403) or sends too
-                many (429), or it is no POST (405).
+            RequestError: it is nobody's (401), or its caller may not run agents (403) or sends too
+                many (429).
         """
         request = Request(scope, receive)
         caller = await caller_of(request)
         if not caller.may(CallerScope.runs):
             raise RequestError(
                 403, f"This needs the scope {CallerScope.runs}.", code="insufficient_scope"
-            )
-        if request.method != "POST":
-            raise RequestError(
-                405,
-                "Nothing is told here but in answer to a POST.",
-                code="method_not_allowed",
-                headers={"Allow": "POST"},
             )
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="kern mcp opening")
@@ -88,7 +81,7 @@ class Endpoint:
             logger.warning("a client took nothing of an answer for %g s", stall)
 
     @asynccontextmanager
-    async def within(self) -> AsyncIterator[None]:
+    async def within(self) -> AsyncGenerator[None, None]:
         """Serve within this block, as often as it is entered."""
         try:
             yield
@@ -141,11 +134,11 @@ def add_mcp(app: FastAPI) -> None:
     if not is_installed():
         raise MissingExtraError("mcp", "mcp")
     endpoint = Endpoint(app.state.kern, Settings.from_environment())
-    app.router.routes.append(Route(PATH, endpoint, include_in_schema=False))
+    app.router.routes.append(Route(PATH, endpoint, methods=["POST"], include_in_schema=False))
     inner = app.router.lifespan_context
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[Any, None]:
         async with inner(app) as state, endpoint.within():
             yield state
 
