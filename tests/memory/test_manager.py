@@ -108,7 +108,7 @@ async def test_what_changes_while_fewer_are_made_stays(db: Database) -> None:
             return await super().respond(request)
 
     made = '{"memories": [{"memory": "Tea and milk", "topics": []}, {"memory": " ", "topics": []}]}'
-    kept = MemoryManager(Slow([Reply.text(made)]), db=db)  # type: ignore[arg-type] # a database
+    kept = MemoryManager(Slow([Reply.text(made)]), db=db)
     tea = await kept.aadd_user_memory(UserMemory("Tea"))
     assert [each.memory for each in await kept.aoptimize_memories()] == ["Tea"], "one is few"
     await kept.aadd_user_memory(UserMemory("Milk"))
@@ -128,7 +128,7 @@ async def test_a_model_that_makes_nothing_of_them_changes_nothing(db: Database) 
 
 
 def test_it_has_the_tools_that_it_may_use() -> None:
-    def tools(**how: bool) -> list[str]:
+    def tools(**how: Any) -> list[str]:
         return [each.name for each in capture_of(MemoryManager(**how)).tools]
 
     assert tools() == ["add_memory", "update_memory"]
@@ -184,8 +184,8 @@ def test_calls_that_make_no_sense_are_left_out(caplog: pytest.LogCaptureFixture)
 
 
 async def test_a_model_is_shown_so_many_and_no_more(db: Database) -> None:
-    model = ScriptedModel([Reply.text("")])
-    kept = MemoryManager(model, db=db)  # type: ignore[arg-type] # a database
+    model = ScriptedModel([Reply.text("Nothing.")])
+    kept = MemoryManager(model, db=db)
     await asyncio.gather(*(kept.aadd_user_memory(UserMemory(f"m{n}")) for n in range(SHOWN + 3)))
     await kept.acreate_user_memories("Hello")
     shown = model.requests[0].messages[1].text
