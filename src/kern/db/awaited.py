@@ -26,6 +26,13 @@ class AwaitedMethods(Methods):
     list_keys = Methods.alist_keys
     revoke_key = Methods.arevoke_key
     find_key = Methods.afind_key
+    upsert_config = Methods.aupsert_config
+    get_config = Methods.aget_config
+    list_configs = Methods.alist_configs
+    list_components = Methods.alist_components
+    set_current_version = Methods.aset_current_version
+    delete_component = Methods.adelete_component
+    delete_config = Methods.adelete_config
     get_pending_approval_count = Methods.aget_pending_approval_count
     get_user_memories = Methods.aget_user_memories
     get_user_memory = Methods.aget_user_memory

@@ -12,6 +12,8 @@ from enum import Enum
 from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
+from kern.db.components import Components
+from kern.db.contents import Contents
 from kern.db.erasing import Erasing
 from kern.db.figures import Figures
 from kern.db.keys import Keys
@@ -32,7 +34,7 @@ from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 
 class SessionType(Enum):
-    """Whose sessions they are; kern keeps those of agents.
+    """Whose sessions they are; kern keeps those of agents and teams, and has no workflows.
 
     Example:
         >>> SessionType("agent")
@@ -63,6 +65,8 @@ class Store(Reading, Resuming):
         sessions: the sessions, as users see them.
         approvals: what people have to allow, and have decided.
         keys: the API keys.
+        contents: what knowledge bases were loaded with.
+        components: the agents at rest.
         erasing: what keeps nothing of runs.
         figures: what happened in each minute and hour.
         memories: what is remembered of users.
@@ -79,6 +83,8 @@ class Store(Reading, Resuming):
     sessions: Sessions
     approvals: Approvals
     keys: Keys
+    contents: Contents
+    components: Components
     erasing: Erasing
     figures: Figures
     memories: Memories

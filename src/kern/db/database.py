@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from kern.aio.per_loop import PerLoop
 from kern.db.base import Store
+from kern.db.component_methods import ComponentMethods
 from kern.db.heart import Heart
 from kern.db.key_methods import KeyMethods
 from kern.db.users import Erased
@@ -25,7 +26,7 @@ logger = logging.getLogger("kern.tables")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 
-class Database(KeyMethods):
+class Database(KeyMethods, ComponentMethods):
     """A database as a user names it. Opened once for each event loop, on first use."""
 
     def __init__(self, session_table: str) -> None:
@@ -39,6 +40,10 @@ class Database(KeyMethods):
         """
         self.session_table = check_identifier("session_table", session_table)
         self._stores = PerLoop(self._open)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return which database it is, as JSON values: without users and passwords."""
+        return {"type": type(self).__name__, "session_table": self.session_table}
 
     @abstractmethod
     def _open(self) -> AsyncGenerator[Store, None]:

@@ -16,7 +16,7 @@ from kern.execution.limits import check_usage
 from kern.execution.middleware import around_model
 from kern.execution.observing import around_answer
 from kern.execution.pricing import priced
-from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
+from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema, ToolChoice
 from kern.models.cache import cached
 from kern.models.form import Form, UnfitError
 from kern.models.structured import respond
@@ -172,6 +172,7 @@ async def ask_secondary(
     messages: Sequence[Message],
     form: OutputSchema | None,
     tools: Sequence[ToolSchema] = (),
+    tool_choice: ToolChoice | None = None,
 ) -> ModelResponse:
     """Have a model answer beside the run's own, once what came before is written.
 
@@ -180,7 +181,8 @@ async def ask_secondary(
         model: who is asked.
         messages: what it is told.
         form: what its answer has to be, or None.
-        tools: what it may call; its calls are the caller's to make.
+        tools: what it may call, or what the messages speak of; its calls are the caller's to make.
+        tool_choice: whether it is to call them.
 
     Raises:
         ModelError: the model failed.
@@ -192,7 +194,7 @@ async def ask_secondary(
     await check_usage(attempt)
     middleware, info = attempt.spec.middleware, attempt.info
     ask = partial(respond, cached(model))
-    request = ModelRequest(messages, tools, output_schema=form)
+    request = ModelRequest(messages, tools, tool_choice=tool_choice, output_schema=form)
     answer = priced(attempt, model, around_model(middleware, info, ask)(request))
     return await around_answer(middleware, info, model, request, answer)
 

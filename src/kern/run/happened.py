@@ -175,6 +175,7 @@ def event_of(happened: Happened, run: OfRun, at: float) -> RunOutputEvent:
         seq,
         agent_name=run.agent_name,
         parent_run_id=run.parent_run_id,
+        team_id=run.team_id,
         content=cast("str | None", content),  # It may be a value where the class says so.
         tool=tool,
         requirements=requirements,

@@ -325,6 +325,9 @@ CREATE TABLE {figures} (
 ) WITH (fillfactor = 80)""",
     ),
     (
+        # None of the sessions of agents, so that the index holds those of teams alone.
+        "ALTER TABLE {sessions} ADD COLUMN session_type text",
+        "CREATE INDEX ON {sessions} (created_at, session_id) WHERE session_type IS NOT NULL",
         # By which words a memory is found says kern.memory.user_memory, for every database.
         """
 CREATE TABLE {memories} (
@@ -355,9 +358,21 @@ CREATE TABLE {components} (
     notes text,
     is_current boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
+    deleted_at timestamptz,
     PRIMARY KEY (component_id, version)
 ) WITH (fillfactor = 80)""",
         "CREATE UNIQUE INDEX ON {components} (component_id) WHERE is_current",
         "CREATE UNIQUE INDEX ON {components} (component_id, label) WHERE label IS NOT NULL",
+        """
+CREATE TABLE {contents} (
+    knowledge text NOT NULL,
+    content_id text NOT NULL,
+    name text NOT NULL,
+    status text NOT NULL CHECK (status IN ('processing', 'completed', 'failed')),
+    details json NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (knowledge, content_id)
+) WITH (fillfactor = 80)""",
     ),
 )

@@ -17,6 +17,7 @@ from kern.db.sqlite.schema import migration_sql
 from kern.db.sqlite.store import SqliteStore
 from kern.db.sync import SyncMethods
 from kern.db.sync_approvals import SyncApprovalMethods
+from kern.db.sync_components import SyncComponentMethods
 from kern.db.sync_keys import SyncKeyMethods
 from kern.db.sync_memories import SyncMemoryMethods
 from kern.db.sync_runs import SyncRunMethods
@@ -79,6 +80,10 @@ class _SqliteFileDb(Methods):
         return f"{type(self).__name__}({self._file.path!r}, {self.session_table!r})"
 
     @override
+    def to_dict(self) -> dict[str, object]:
+        return {**super().to_dict(), "db_file": self._file.path}
+
+    @override
     async def version(self) -> TablesVersion:
         return await asyncio.to_thread(self._file.tables_version)
 
@@ -104,6 +109,7 @@ class SqliteDb(
     SyncRunMethods,
     SyncApprovalMethods,
     SyncKeyMethods,
+    SyncComponentMethods,
     SyncMemoryMethods,
     _SqliteFileDb,
 ):

@@ -283,6 +283,9 @@ CREATE TABLE "{table}_figures" (
 """,
     # Who writes a memory writes the words by which it is found, too.
     """
+-- None of the sessions of agents, so that the index holds those of teams alone.
+ALTER TABLE "{table}" ADD COLUMN session_type TEXT;
+CREATE INDEX "{table}_teams" ON "{table}" (created_at) WHERE session_type IS NOT NULL;
 CREATE TABLE "{table}_memories" (
     memory_id TEXT PRIMARY KEY,
     user_id TEXT NOT NULL,
@@ -316,12 +319,23 @@ CREATE TABLE "{table}_components" (
     notes TEXT,
     is_current INTEGER NOT NULL DEFAULT 0,
     created_at REAL NOT NULL,
+    deleted_at REAL,
     PRIMARY KEY (component_id, version)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX "{table}_components_current" ON "{table}_components" (component_id)
     WHERE is_current;
 CREATE UNIQUE INDEX "{table}_components_label" ON "{table}_components" (component_id, label)
-    WHERE label IS NOT NULL
+    WHERE label IS NOT NULL;
+CREATE TABLE "{table}_contents" (
+    knowledge TEXT NOT NULL,
+    content_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('processing', 'completed', 'failed')),
+    details TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    PRIMARY KEY (knowledge, content_id)
+) WITHOUT ROWID
 """,
 )
 
