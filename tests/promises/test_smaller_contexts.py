@@ -137,7 +137,7 @@ async def test_a_lost_process_changes_nothing_of_what_the_model_is_told(
     async with asyncio.timeout(20):
         while len(server.requests) <= at:  # noqa: ASYNC110 # the server tells nobody
             await asyncio.sleep(0.01)
-        while at == 4 and not await _is_kept(shared_db, "ResultsCompressed"):
+        while at == 4 and not await _is_kept(shared_db, "ResultsCompressed"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     process.send(signal.SIGKILL)
     await process.ended()
