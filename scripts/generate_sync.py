@@ -1,7 +1,8 @@
 """Writes the synchronous twins of asynchronous methods, with the same signatures and docstrings.
 
 Each module of ``src/kern/agent`` that holds a subject becomes a module of ``src/kern/agent/sync``;
-those of databases become ``sync.py`` and, a file a subject, ``sync_….py`` beside them.
+those of databases become ``sync.py`` and, a file a subject, ``sync_….py`` beside them, and so does
+that of teams.
 ``--check`` changes nothing, and fails where one is out of date.
 """
 
@@ -42,7 +43,7 @@ SUBJECTS = [
     )
     for name in (
         *("running", "printing", "controlling", "continuing", "streaming", "listing", "schedules"),
-        *("sessions", "state", "context", "saving"),
+        *("sessions", "state", "context", "memories", "saving"),
     )
 ]
 SUBJECTS += [
@@ -53,6 +54,7 @@ SUBJECTS += [
         ("approval_methods", "sync_approvals"),
         ("key_methods", "sync_keys"),
         ("component_methods", "sync_components"),
+        ("memory_methods", "sync_memories"),
     )
 ]
 SUBJECTS += [
@@ -60,8 +62,17 @@ SUBJECTS += [
     for source, target in (
         ("vectordb/methods", "vectordb/sync"),
         ("embedders/methods", "embedders/sync"),
+        ("knowledge/methods", "knowledge/sync"),
+        ("memory/managing", "memory/sync"),
     )
 ]
+
+SUBJECTS.append(
+    Subject(
+        *("team/responses", "team/sync", "[Deps, Output]"),
+        "from kern.agent.blocking import blocking",
+    )
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -15,17 +15,8 @@ Class = TypeVar("Class", bound=type)
 
 LATER = frozenset(
     (
-        *("knowledge", "update_knowledge", "callable_knowledge_cache_key"),
-        *("memory_manager", "enable_agentic_memory", "update_memory_on_run"),
-        *(
-            "enable_user_memories",
-            "add_memories_to_context",
-            "learning",
-            "add_learnings_to_context",
-        ),
-        *("reasoning", "reasoning_model", "reasoning_agent"),
-        *("reasoning_min_steps", "reasoning_max_steps"),
-        *("compress_tool_results", "compression_manager", "compaction", "offload_tool_results"),
+        *("learning", "add_learnings_to_context"),
+        "offload_tool_results",
         *("culture_manager", "add_culture_to_context"),
         *("update_cultural_knowledge", "enable_agentic_culture"),
         *("filesystem", "media_storage", "sandbox", "team_id", "workflow_id"),
@@ -150,7 +141,9 @@ def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
     for each in reversed(cls.__mro__):
         members.update(vars(each))
     for name, method in members.items():
-        if isinstance(method, FunctionType) and (name == "__init__" or not name.startswith("_")):
+        is_public = name == "__init__" or not name.startswith("_")
+        # One that is wrapped is explained by a class that this one inherits.
+        if isinstance(method, FunctionType) and is_public and not hasattr(method, "__wrapped__"):
             yield name, method
 
 

@@ -19,6 +19,7 @@ from kern.dispatch.alone import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.journal import Emit
+from kern.execution.retriever import as_values
 from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
@@ -26,7 +27,7 @@ from kern.run.event import RunOutputEvent
 from kern.run.input import OVERRIDES, RunInput
 from kern.run.record import NewRun
 from kern.run.state import texts_of
-from kern.run.steps import OPTIONS_VERSION, OVERRIDES_VERSION, TYPED_VERSION
+from kern.run.steps import OPTIONS_VERSION, OVERRIDES_VERSION, TOLD_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
 
 importing: ContextVar[str | None] = ContextVar("importing", default=None)
@@ -134,10 +135,13 @@ class Request(Work, frozen=True, kw_only=True):
             max_attempts=agent.attempts if max_attempts is None else max_attempts,
             session_policy=session_policy,
             webhook=webhook,
+            is_team=agent.is_team,
         )
         if said.options or agent.summarizes or agent.hooks is not None or agent.uses_state:
             version = OVERRIDES_VERSION if OVERRIDES in said.options else OPTIONS_VERSION
             run = msgspec.structs.replace(run, journal_version=version)
+        if agent.starts_runs:
+            run = msgspec.structs.replace(run, journal_version=TOLD_VERSION)
         if not store:
             run = msgspec.structs.replace(run, unstored=True)
         form = None
@@ -286,6 +290,8 @@ def _kept(
     if state is not None:
         texts_of(state)
     given = {**beside, "dependencies": dependencies}
+    if beside.get("knowledge_filters"):
+        given["knowledge_filters"] = as_values(beside["knowledge_filters"])
     if (own := beside.get("overrides")) is not None:
         from kern.agent.overriding import stored
 

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from kern import __version__
 from kern.cli import approvals, budgets, db, keys, model, schedules, users
 from kern.cli.figures import figures
+from kern.cli.mcp import mcp
 from kern.cli.runs import commands as runs
 from kern.cli.serve.command import serve
 from kern.cli.ui import ui
@@ -35,6 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command()(serve)
+app.command()(mcp)
 app.command()(worker)
 app.command()(workers)
 app.command()(figures)

@@ -34,3 +34,11 @@ class AwaitedMethods(Methods):
     delete_component = Methods.adelete_component
     delete_config = Methods.adelete_config
     get_pending_approval_count = Methods.aget_pending_approval_count
+    get_user_memories = Methods.aget_user_memories
+    get_user_memory = Methods.aget_user_memory
+    upsert_user_memory = Methods.aupsert_user_memory
+    delete_user_memory = Methods.adelete_user_memory
+    delete_user_memories = Methods.adelete_user_memories
+    clear_memories = Methods.aclear_memories
+    get_all_memory_topics = Methods.aget_all_memory_topics
+    get_user_memory_stats = Methods.aget_user_memory_stats

@@ -17,6 +17,7 @@ from kern.db.contents import Contents
 from kern.db.erasing import Erasing
 from kern.db.figures import Figures
 from kern.db.keys import Keys
+from kern.db.memories import Memories
 from kern.db.outbox import Outbox
 from kern.db.overview import Overview
 from kern.db.processes import Processes
@@ -33,7 +34,7 @@ from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 
 class SessionType(Enum):
-    """Whose sessions they are; kern keeps those of agents.
+    """Whose sessions they are; kern keeps those of agents and teams, and has no workflows.
 
     Example:
         >>> SessionType("agent")
@@ -68,6 +69,7 @@ class Store(Reading, Resuming):
         components: the agents at rest.
         erasing: what keeps nothing of runs.
         figures: what happened in each minute and hour.
+        memories: what is remembered of users.
     """
 
     queue: Queue
@@ -85,6 +87,7 @@ class Store(Reading, Resuming):
     components: Components
     erasing: Erasing
     figures: Figures
+    memories: Memories
 
     def __init__(self) -> None:
         """Have no users yet."""

@@ -127,8 +127,8 @@ class Database(KeyMethods, ComponentMethods):
         """Cancel a user's runs, and delete everything that belongs to the user.
 
         These are runs with their journals, blobs, webhooks and entries in the queue, pending
-        cancels, sessions, schedules, budgets, approvals and API keys; also runs without a user in
-        the user's sessions.
+        cancels, sessions, schedules, budgets, approvals, API keys and memories; also runs without a
+        user in the user's sessions.
         Begin no new runs for the user meanwhile.
 
         Args:
@@ -157,9 +157,9 @@ class Database(KeyMethods, ComponentMethods):
 
         Yields:
             JSON values of one row each: its ``kind`` (``"schedule"``, ``"budget"``, ``"key"``,
-            ``"approval"``, ``"session"``, ``"state"``, ``"run"``, ``"event"``, ``"blob"``,
-            ``"webhook"``) and its columns;
-            moments as ISO 8601, bytes as base64. What belongs to a run follows it.
+            ``"memory"``, ``"approval"``, ``"session"``, ``"state"``, ``"run"``, ``"event"``,
+            ``"blob"``, ``"webhook"``) and its columns; moments as ISO 8601, bytes as base64. What
+            belongs to a run follows it.
 
         Raises:
             InvalidInputError: ``user_id`` cannot be an id.

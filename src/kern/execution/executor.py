@@ -362,7 +362,7 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
         await attempt.restore()
     show(attempt)
     state = attempt.state
-    if state.secondary or state.children or state.fallback is not None:
+    if state.secondary or state.beside or state.children or state.fallback is not None:
         output.metrics.by_model = details_of(attempt)
     if isinstance(attempt.failure, ModelError):
         output.content = attempt.failure.content or output.content

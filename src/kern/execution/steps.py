@@ -163,7 +163,7 @@ class CallSteps:
             until = time.time() + seconds
             if seconds:
                 self._note(SleepBegun(place, occurrence, until))
-                await self._commit()
+                await self.commit()
         if not self._gives_back or until - time.time() <= IN_PLACE:
             return await self._sleep_here(until - time.time())
         while self._under_way:  # What was begun is to end: else it would be done again.
@@ -172,7 +172,7 @@ class CallSteps:
         self._note(SleepBegun(place, occurrence, until, suspended=True))
         self._is_leaving = True
         try:
-            await self._commit()
+            await self.commit()
         finally:  # Also if this is cancelled: that the call was stopped is written down.
             self._stop(Suspended(until))
         await self._wait_for_the_end()
@@ -256,14 +256,15 @@ class CallSteps:
             await keep_result(attempt.store, attempt.output.run_id, text, keep, attempt.loaded)
         except DatabaseError as error:
             await self._leave(error)
-        await self._commit()
+        await self.commit()
 
     def _note(self, step: StepEnded | SleepBegun) -> None:
         """Have a step written; after the call's end, another turn may be the last."""
         self._check_open()
         self.attempt.journal.keep(step)
 
-    async def _commit(self) -> None:
+    async def commit(self) -> None:
+        """Commit what is kept; where that fails, the call's code is stopped here."""
         try:
             await self.attempt.journal.commit()
         except (StaleAttemptError, DatabaseError) as error:

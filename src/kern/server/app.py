@@ -11,6 +11,7 @@ from kern.server.chat import routes as chat
 from kern.server.headers import add_headers
 from kern.server.lifespan import lifespan
 from kern.server.limits import Limits, add_limits
+from kern.server.mcp.endpoint import add_mcp, is_installed
 from kern.server.metrics import Counting
 from kern.server.openapi import add_document
 from kern.server.problems import add_problems
@@ -28,6 +29,7 @@ def create_app(
     limits: Limits | None = None,
     cors_origins: Sequence[str] = (),
     ui: bool = True,
+    mcp: bool | None = None,
 ) -> FastAPI:
     """Return the application that serves agents over HTTP.
 
@@ -48,6 +50,8 @@ def create_app(
         cors_origins: the origins whose pages may call it from a browser, such as
             ``"https://chat.example.com"``; by default none.
         ui: whether it shows itself in a browser, at ``/ui``, to the same callers.
+        mcp: whether the agents are tools of a server of MCP, at ``/mcp``, for the same callers; by
+            default where the extra ``mcp`` is installed.
 
     Raises:
         ConfigurationError: two agents have one id, an agent has no name or database, or a setting
@@ -64,6 +68,43 @@ def create_app(
         from kern.server.ui.pages import add_pages
 
         add_pages(app)
+    if mcp or (mcp is None and is_installed()):
+        add_mcp(app)
+    add_document(app)
+    add_layers(app, limits, cors_origins)
+    return app
+
+
+def create_mcp_app(
+    agents: Sequence[AnyAgent],
+    *,
+    auth: Auth = "none",
+    worker: bool = True,
+    grace: float = 10.0,
+    limits: Limits | None = None,
+    cors_origins: Sequence[str] = (),
+) -> FastAPI:
+    """Return an application that serves agents as tools of MCP, at ``/mcp``, and nothing else.
+
+    Args:
+        agents: the agents, each with an id of its own, and a database.
+        auth: how callers are known; see :func:`create_app`, and so for what follows.
+        worker: see :func:`create_app`.
+        grace: see :func:`create_app`.
+        limits: see :func:`create_app`.
+        cors_origins: see :func:`create_app`.
+
+    Raises:
+        ConfigurationError: two agents have one id, an agent has no name or database, or a setting
+            cannot be used.
+    """
+    if not agents:
+        raise ConfigurationError("There is no agent to serve.")
+    limits = limits or Limits()
+    service = Service(agents, authenticator_of(auth, agents, cors_origins), limits)
+    app = application(service, worker=worker, grace=grace)
+    app.include_router(health.router)
+    add_mcp(app)
     add_document(app)
     add_layers(app, limits, cors_origins)
     return app

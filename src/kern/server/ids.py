@@ -4,7 +4,6 @@ import re
 from hashlib import sha256
 
 import msgspec
-from fastapi import Request
 
 from kern.run.identity import derived_id
 from kern.server.caller import Caller
@@ -14,7 +13,7 @@ _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def keyed_run_id(request: Request, caller: Caller, agent_id: str) -> str | None:
+def keyed_run_id(key: str | None, caller: Caller, agent_id: str) -> str | None:
     """Return the id of the run that a request begins; None where it has no ``Idempotency-Key``.
 
     It follows from the key, the user and the agent: users do not meet each other's keys, and no
@@ -23,7 +22,6 @@ def keyed_run_id(request: Request, caller: Caller, agent_id: str) -> str | None:
     Raises:
         RequestError: the key cannot be used (400).
     """
-    key = request.headers.get("idempotency-key")
     if key is None:
         return None
     if not _KEY.fullmatch(key):

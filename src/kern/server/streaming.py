@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
+from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -50,6 +51,21 @@ class End(StrEnum):
     failed = "failed"
 
 
+class Open(Protocol):
+    """What a client holds open: an event stream, or a call that waits for a run.
+
+    Attributes:
+        user_id: whose it is.
+        foreground: whether what it is about ends when it does.
+    """
+
+    user_id: str | None
+    foreground: bool
+
+    def end(self, why: End) -> None:
+        """Have it end."""
+
+
 class Streams:
     """The open event streams of an application.
 
@@ -72,7 +88,7 @@ class Streams:
         self.ping = ping
         self.stall = stall
         self.closing = False
-        self._open: set[EventStream] = set()
+        self._open: set[Open] = set()
         self._none = asyncio.Event()
         self._by_user: Counter[str | None] = Counter()
 
@@ -117,7 +133,7 @@ class Streams:
             await self._none.wait()
 
     @contextmanager
-    def opened(self, stream: "EventStream") -> Iterator[None]:
+    def opened(self, stream: Open) -> Iterator[None]:
         """Count a stream as open within this block."""
         self._open.add(stream)
         self._by_user[stream.user_id] += 1

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from kern.agent.checks import check_flag, check_role, check_text
 from kern.agent.parts.context import ContextPart
 from kern.agent.parts.identity import IdentityPart
+from kern.agent.parts.memory import MemoryPart
 from kern.agent.parts.session import SessionPart
 from kern.agent.parts.skills import SkillsPart
 from kern.binder import Binder
@@ -38,16 +39,20 @@ _FLAGS = (
     *("use_instruction_tags", "build_context", "build_user_context", "search_knowledge"),
     *("add_dependencies_to_context", "add_knowledge_to_context", "add_session_state_to_context"),
     *("enable_agentic_knowledge_filters", "add_search_knowledge_instructions"),
+    "update_knowledge",
     "store_history_messages",
 )
 _TEXTS = ("description", "role", "expected_output", "additional_context")
 # An agent that says none of these tells its model its instructions alone.
-_BEYOND_TEXT = {*ContextPart.__annotations__, "num_history_runs", "skills"} - {
+_BEYOND_TEXT = {
+    *ContextPart.__annotations__,
+    *("num_history_runs", "skills", "tells_memories"),
+} - {
     *("instructions", "dependencies", "input_schema", "user_message_role"),
 }
 
 
-class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart):
+class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart, MemoryPart):
     """The parts of an agent of which its model is told.
 
     Attributes:
@@ -152,26 +157,33 @@ class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart):
             self.add_dependencies_to_context,
             _format(self.references_format),
             skills=self.skills.get_system_prompt_snippet() or None if self.skills else None,
+            tells_memories=self.tells_memories,
         )
         return parts, functions
 
     def _retriever(self) -> Retriever | None:
-        function = self.knowledge_retriever
-        if function is None:
+        function, knowledge = self.knowledge_retriever, self.knowledge
+        if self.update_knowledge and knowledge is None:
+            raise ConfigurationError(
+                "update_knowledge=True needs knowledge=, to which the model adds."
+            )
+        if function is None and knowledge is None:
             return None
-        if not callable(function):
+        if function is not None and not callable(function):
             raise ConfigurationError(
                 "knowledge_retriever must be a function of query and num_documents, not "
                 f"{function!r:.80}."
             )
         return Retriever.of(
             function,
+            knowledge,
             filters=self.knowledge_filters,
             lets_model_filter=self.enable_agentic_knowledge_filters,
             has_tool=self.search_knowledge,
             adds_found=self.add_knowledge_to_context,
             tells_of_tool=self.add_search_knowledge_instructions,
             format=self.references_format,
+            updates=self.update_knowledge,
         )
 
 

@@ -23,6 +23,7 @@ class Options:
         log: ``text`` or ``json``.
         otel: whether runs are observed by OpenTelemetry.
         ui: whether the page is served, too.
+        form: what is served: the whole service, or only agents as tools of MCP.
     """
 
     targets: list[str]
@@ -33,6 +34,7 @@ class Options:
     log: str
     otel: bool = False
     ui: bool = True
+    form: Literal["service", "mcp"] = "service"
 
     def to_json(self) -> str:
         """Return them as text for another process."""

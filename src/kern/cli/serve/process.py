@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,7 +22,7 @@ from kern.cli.worker.log import claim_output, log_to, tell
 from kern.cli.worker.target import load_agents
 from kern.db.methods import Methods
 from kern.errors import ConfigurationError
-from kern.server.app import create_app
+from kern.server.app import create_app, create_mcp_app
 from kern.server.auth import Auth
 from kern.server.caller import NoAuthentication
 from kern.server.readiness import ENDING
@@ -169,7 +170,12 @@ def _application(options: Options) -> FastAPI:
         switch_on()
     agents = load_agents(options.targets)
     auth: Auth = NoAuthentication(anywhere=True) if options.auth == "insecure" else options.auth
-    app = create_app(agents, auth=auth, worker=options.worker, grace=options.grace, ui=options.ui)
+    how: Any = {"auth": auth, "worker": options.worker, "grace": options.grace}
+    app = (
+        create_mcp_app(agents, **how)
+        if options.form == "mcp"
+        else create_app(agents, ui=options.ui, **how)
+    )
     log_to(stream, options.log, with_pid=options.workers > 1, with_traces=options.otel)
     return app
 

@@ -29,6 +29,7 @@ from kern.db.sync import SyncMethods
 from kern.db.sync_approvals import SyncApprovalMethods
 from kern.db.sync_components import SyncComponentMethods
 from kern.db.sync_keys import SyncKeyMethods
+from kern.db.sync_memories import SyncMemoryMethods
 from kern.db.sync_runs import SyncRunMethods
 from kern.db.tables import OtherTables, check_tables, url_of
 from kern.db.values import TablesVersion
@@ -149,6 +150,10 @@ class _PostgresServerDb(Methods):
         async with self._target.connector().session() as connection:
             return await tables_version(connection, self._names)
 
+    def connector(self) -> Connector:
+        """Return what opens connections to the same database, for what has some of its own."""
+        return self._target.connector()
+
     @override
     def open_heart(self) -> Heart:
         return PostgresHeart(self._target.connector(), self._names)
@@ -174,6 +179,7 @@ class PostgresDb(
     SyncApprovalMethods,
     SyncKeyMethods,
     SyncComponentMethods,
+    SyncMemoryMethods,
     _PostgresServerDb,
 ):
     """Sessions, runs and their queue in PostgreSQL.

@@ -19,6 +19,7 @@ from kern.db.sync import SyncMethods
 from kern.db.sync_approvals import SyncApprovalMethods
 from kern.db.sync_components import SyncComponentMethods
 from kern.db.sync_keys import SyncKeyMethods
+from kern.db.sync_memories import SyncMemoryMethods
 from kern.db.sync_runs import SyncRunMethods
 from kern.db.tables import OtherTables, check_tables, url_of
 from kern.db.values import TablesVersion
@@ -109,6 +110,7 @@ class SqliteDb(
     SyncApprovalMethods,
     SyncKeyMethods,
     SyncComponentMethods,
+    SyncMemoryMethods,
     _SqliteFileDb,
 ):
     """Sessions and runs in one file, for the processes of one machine.

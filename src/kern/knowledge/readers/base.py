@@ -27,7 +27,7 @@ class Part(NamedTuple):
 
 
 class Reader(ABC):
-    """Reads the files of a kind as texts. A reader of your own is a subclass.
+    r"""Reads the files of a kind as texts. A reader of your own is a subclass.
 
     Attributes:
         suffixes: how the names of such files end, in lower case.
@@ -38,8 +38,8 @@ class Reader(ABC):
         ...     suffixes = (".srt",)
         ...
         ...     def read(self, path):
-        ...         for block in path.read_text().split("\\n\\n"):
-        ...             yield Part(block.split("\\n", 2)[-1])
+        ...         for block in path.read_text().split("\n\n"):
+        ...             yield Part(block.split("\n", 2)[-1])
         >>> from kern.knowledge import Knowledge
         >>> knowledge = Knowledge("films", readers=[Subtitles()])
     """

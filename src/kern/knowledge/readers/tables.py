@@ -69,19 +69,21 @@ class JSONReader(Reader):
 
 
 def _lines(row: dict[str, str | list[str]]) -> str:
-    pairs = (
-        (key, ", ".join(value) if isinstance(value, list) else value) for key, value in row.items()
-    )
-    return "\n".join([f"{key}: {value}" if key else value for key, value in pairs if value])
+    lines: list[str] = []
+    for key, value in row.items():
+        text = ", ".join(value) if isinstance(value, list) else value
+        if text:  # Values beyond the names in the first row have the key "".
+            lines.append(f"{key}: {text}" if key else text)
+    return "\n".join(lines)
 
 
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, dict) and not any(
-        isinstance(each, dict | list) for each in value.values()
-    ):
-        return "\n".join([f"{key}: {each}" for key, each in value.items() if each is not None])
+    if isinstance(value, dict):
+        items = [(key, each) for key, each in value.items() if each is not None]
+        if not any(isinstance(each, dict | list) for _, each in items):
+            return "\n".join([f"{key}: {each}" for key, each in items])
     return json.dumps(value, ensure_ascii=False, indent=1)
 
 

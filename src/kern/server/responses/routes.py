@@ -52,7 +52,7 @@ async def create(request: Request, caller: RunsCaller) -> Response:
     agent = service.agent(asked.body.model, caller)
     if asked.body.stream:
         service.streams.check(caller.user_id)
-    run_id = keyed_run_id(request, caller, agent.id)
+    run_id = keyed_run_id(request.headers.get("idempotency-key"), caller, agent.id)
     if run_id is not None:
         earlier = await _earlier(service, caller, asked, run_id)
         if earlier is not None:

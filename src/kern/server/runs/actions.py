@@ -18,6 +18,7 @@ from kern.server.runs.given import Answer, Continuation, Fork, Regeneration, inp
 from kern.server.runs.reach import Reach
 from kern.server.runs.shown import output_of
 from kern.server.runs.submitting import Keyed
+from kern.server.service import service_of
 
 # How long a cancel waits for the run to have stopped, in seconds.
 _STOPPING = 2.0
@@ -130,8 +131,8 @@ async def begin(
     """
     check_may(reach.caller, Scope.runs)
     agent, record = await reach.run(run_id, reach.steers)
-    keyed = Keyed(request, reach.caller, agent.id, given, options.get("metadata"))
-    await keyed.check_queue(request, reach.caller, agent)
+    keyed = Keyed.of(request, reach.caller, agent.id, given, options.get("metadata"))
+    await keyed.check_queue(service_of(request), reach.caller, agent)
     options |= {
         "background": True,
         "user_id": reach.steers,

@@ -23,6 +23,7 @@ from kern.server.runs.shown import (
     run_shown,
 )
 from kern.server.runs.submitting import PATH, Keyed, accepted, submission_of
+from kern.server.service import service_of
 
 router = APIRouter(prefix=PATH, tags=["runs"], dependencies=EVERYWHERE)
 
@@ -90,8 +91,8 @@ async def submit_run(request: Request, body: NewRun, reach: Steering) -> Respons
     """Have an agent run in the background. The run is durable when this answers."""
     caller, agent = reach.caller, reach.agent(body.agent)
     given = body.model_dump(mode="json", exclude_none=True)
-    keyed = Keyed(request, caller, agent.id, given, body.metadata)
-    await keyed.check_queue(request, caller, agent)
+    keyed = Keyed.of(request, caller, agent.id, given, body.metadata)
+    await keyed.check_queue(service_of(request), caller, agent)
     try:
         run = await submission_of(agent, caller, body, keyed).submit()
     except RunConflictError as error:

@@ -1,7 +1,7 @@
 """What submits runs by requests: what the caller may say of them, and requests that come twice."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from fastapi import Request, Response
 
@@ -15,7 +15,7 @@ from kern.server.problems import RequestError
 from kern.server.runs.documented import answered, location
 from kern.server.runs.given import NewRun, input_of
 from kern.server.runs.shown import run_shown
-from kern.server.service import AnyAgent, service_of
+from kern.server.service import AnyAgent, Service
 
 PATH = "/v1/runs"
 
@@ -33,13 +33,22 @@ class Keyed:
 
     def __init__(
         self,
-        request: Request,
+        key: str | None,
+        path: str,
         caller: Caller,
         agent_id: str,
         body: object,
         metadata: Mapping[str, object] | None,
     ) -> None:
-        """Look for a key.
+        """Take a key, if there is one.
+
+        Args:
+            key: the key.
+            path: the path of the request.
+            caller: who sends it.
+            agent_id: the agent whose run it begins.
+            body: what it asks for, as JSON values.
+            metadata: what is to be kept with the run.
 
         Raises:
             RequestError: the key, or the metadata, cannot be used (400).
@@ -52,14 +61,31 @@ class Keyed:
                     code="invalid_input",
                     param="metadata",
                 )
-        self.run_id = keyed_run_id(request, caller, agent_id)
+        self.run_id = keyed_run_id(key, caller, agent_id)
         self.metadata = None if metadata is None else {**metadata}
         self._mark = None
         if self.run_id is not None:
-            self._mark = fingerprint([request.scope["path"], body])
+            self._mark = fingerprint([path, body])
             self.metadata = {**(metadata or {}), FINGERPRINT: self._mark}
 
-    async def check_queue(self, request: Request, caller: Caller, agent: AnyAgent) -> None:
+    @classmethod
+    def of(
+        cls,
+        request: Request,
+        caller: Caller,
+        agent_id: str,
+        body: object,
+        metadata: Mapping[str, object] | None,
+    ) -> Self:
+        """Look for the key in the header of a request; see the arguments of the class.
+
+        Raises:
+            RequestError: the key, or the metadata, cannot be used (400).
+        """
+        key = request.headers.get("idempotency-key")
+        return cls(key, request.scope["path"], caller, agent_id, body, metadata)
+
+    async def check_queue(self, service: Service, caller: Caller, agent: AnyAgent) -> None:
         """Count the run that is about to be submitted, unless it has been before.
 
         Raises:
@@ -69,7 +95,7 @@ class Keyed:
         if self.run_id is not None and agent.db is not None:
             known = await (await agent.db.store()).get(self.run_id)
         if known is None:
-            await service_of(request).check_queue(agent, caller)
+            await service.check_queue(agent, caller)
 
     def check(self, run: RunOutput[Any]) -> None:
         """Check that a run was accepted for this request, now or before.

@@ -1,0 +1,64 @@
+"""Agents as tools of the program that has started this process, over its pipes."""
+
+import asyncio
+import signal
+from typing import Any
+
+from mcp.server import ServerRequestContext
+from mcp.server.stdio import stdio_server
+
+from kern.server.caller import Caller, NoAuthentication, Scope
+from kern.server.lifespan import lifespan
+from kern.server.limits import Limits
+from kern.server.mcp.agents import AgentServer
+from kern.server.mcp.settings import Settings
+from kern.server.service import AnyAgent, Service
+
+
+async def serve_stdio(
+    agents: list[AnyAgent],
+    *,
+    user_id: str | None = None,
+    worker: bool = True,
+    grace: float = 10.0,
+) -> None:
+    """Serve agents until the client closes the pipe, or SIGTERM or SIGINT.
+
+    While it serves, what agents print goes to the standard error.
+
+    Args:
+        agents: the agents.
+        user_id: the user whose runs these are, and who sees no others; None for nobody's.
+        worker: whether it executes background runs.
+        grace: seconds that foreground runs are given at the end.
+
+    Raises:
+        ConfigurationError: the agents cannot be served, or a setting cannot be used.
+    """
+    service = Service(agents, NoAuthentication(), Limits(rate=None, streams=None))
+    everything = frozenset(Scope)
+    scopes = everything if user_id is None else frozenset({Scope.runs, Scope.approve})
+    caller = Caller(user_id, scopes)
+
+    def caller_of(context: ServerRequestContext[Any, Any]) -> Caller:
+        return caller
+
+    served = AgentServer(service, Settings.from_environment(), caller_of, is_one_client=True)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    stopping = asyncio.create_task(stopped.wait())
+    async with lifespan(service, worker=worker, grace=grace):
+        serving = asyncio.create_task(_serve(served), name="kern mcp")
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        stopping.cancel()
+        serving.result()
+    # Else it waits in a thread for a line that may never come: the process ends without it.
+
+
+async def _serve(served: AgentServer) -> None:
+    server = served.server
+    async with stdio_server() as (reading, writing):
+        await server.run(reading, writing, server.create_initialization_options())

@@ -1,0 +1,112 @@
+"""Which tools a client is offered, and who may ask at all."""
+
+import httpx
+import pytest
+from mcp import MCPError
+from mcp_client import over_http, text
+from pydantic import BaseModel
+from runs_api import Api
+
+from kern.agent import Agent
+from kern.db.in_memory import InMemoryDb
+from kern.server.caller import EVERYBODY
+from kern.server.mcp.tools import AgentTools, name_of
+from kern.testing import ScriptedModel
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+
+
+class Trip(BaseModel):
+    city: str
+    nights: int
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_each_agent_is_a_tool_for_those_who_may_use_it(api: Api, mode: str) -> None:
+    async with over_http(api.url, "ada;runs;echo,held", mode=mode) as client:
+        tools = (await client.list_tools()).tools
+        assert [each.name for each in tools] == ["echo", "held", "get_run", "cancel_run"]
+        [echo, *_] = tools
+        assert echo.title == "echo"
+        assert echo.input_schema["required"] == ["input"]
+        assert {*echo.input_schema["properties"]} == {"input", "session_id"}
+        assert "get_run" in (client.instructions or "")
+        for name in ("hidden", "answer_run", "echo ", ""):
+            with pytest.raises(MCPError, match="There is no tool"):
+                await client.call_tool(name, {"input": "Hi"})
+        assert text(await client.call_tool("echo", {"input": "Hi"})) == "You said: Hi"
+    async with over_http(api.url, "ada;runs,approve;clerk", mode=mode) as client:
+        names = [each.name for each in (await client.list_tools()).tools]
+    assert names == ["clerk", "get_run", "cancel_run", "answer_run"]
+
+
+def test_a_tool_has_the_name_that_models_can_call() -> None:
+    assert [name_of(each) for each in ("researcher", "A-1_b")] == ["researcher", "A-1_b"]
+    odd = ["get_run", "Frau Müller", "Frau_M ller", "…", "a" * 65, "\ud800"]
+    names = [*map(name_of, odd)]
+    assert len({*names}) == len(odd)
+    assert all(each.isascii() and len(each) <= 64 for each in names)
+    assert names == [*map(name_of, odd)], "they are the same in every process"
+
+
+def test_an_agent_with_a_form_takes_that() -> None:
+    agent = Agent(
+        "Guide", ScriptedModel(), db=InMemoryDb(), input_schema=Trip, description="Plans trips."
+    )
+    [tool, *_] = AgentTools([agent]).listed(EVERYBODY, answers=False)
+    assert tool.description == "Plans trips."
+    assert {*tool.input_schema["properties"]} == {"city", "nights"}
+    plain = Agent("Plain", ScriptedModel(), db=InMemoryDb())
+    [tool, *_] = AgentTools([plain]).listed(EVERYBODY, answers=False)
+    assert tool.description == "Has the agent Plain do something, and returns its answer."
+
+
+def test_who_is_nobody_or_may_not_run_agents_is_refused_before_the_protocol(api: Api) -> None:
+    with httpx.Client(base_url=api.url, headers=ACCEPT) as client:
+        refused = client.post("/mcp", json=INITIALIZE)
+        assert refused.status_code == 401
+        assert refused.json()["code"] == "no_caller"
+    for said in ("ada;approve;", "ada;metrics;"):
+        answer = api.as_(*said.split(";")).post("/mcp", json=INITIALIZE, headers=ACCEPT)
+        assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
+    ada = api.as_("ada")
+    assert ada.post("/mcp", json=INITIALIZE, headers=ACCEPT).status_code == 200
+    for method in ("GET", "DELETE", "PUT"):
+        answer = ada.request(method, "/mcp", headers=ACCEPT)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "mcp-session-id" not in ada.post("/mcp", json=INITIALIZE, headers=ACCEPT).headers
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b"[" * 100_000,
+        b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": []}',
+        b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 5}}',
+        b'{"jsonrpc": "2.0", "id": 1, "method": "\\ud800"}',
+        b'{"jsonrpc": "2.0", "id": 1e400, "method": "ping"}',
+        b"\xff\xfe",
+    ],
+)
+@pytest.mark.parametrize("version", ["2025-06-18", "2026-07-28", "nonsense", None])
+def test_what_is_no_request_is_answered_and_nothing_breaks(
+    api: Api, body: bytes, version: str | None
+) -> None:
+    headers = {**ACCEPT, "Content-Type": "application/json"}
+    headers |= {} if version is None else {"MCP-Protocol-Version": version}
+    answer = api.as_("ada").post("/mcp", content=body, headers=headers)
+    assert answer.status_code < 500, answer.text
+    assert "Traceback" not in answer.text
