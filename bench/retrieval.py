@@ -1,13 +1,13 @@
 """How well and how fast documents are found, beside statements written by hand.
 
     python bench/retrieval.py postgresql://ai:ai@localhost:5532/ai --docs HTML/_sources
-        [--chunks 100000] [--only recall,time] [--json FILE] [--write]
+        [--chunks 100000] [--only recall,load,times] [--json FILE]
 
 What is searched: ``retrieval_corpus.py``; the model: ``retrieval_model.py``. Embeddings are kept in
 ``build/retrieval``. For the times, each chunk is there many times, its embedding moved a little
 and numbered words put behind it, so that each is another one. Everything is in the schema
-``kern_retrieval``, which is dropped before and after. ``--write`` writes the figures into
-``docs/explanation/retrieval.md`` and plots them.
+``kern_retrieval``, which is dropped before and after. ``retrieval_report.py`` writes the figures
+into ``docs/explanation/retrieval.md``, and draws them.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from kern.embedders.base import Embedder
 from kern.errors import ConfigurationError, InvalidInputError
@@ -48,13 +48,14 @@ def _clean(value: object) -> object:
     if isinstance(value, str):
         return cleaned(value)
     if isinstance(value, Mapping):
-        return {_clean(name): _clean(each) for name, each in value.items()}
+        members = cast("Mapping[object, object]", value)
+        return {_clean(name): _clean(each) for name, each in members.items()}
     if isinstance(value, list | tuple):
-        return [_clean(each) for each in value]
+        return [_clean(each) for each in cast("Sequence[object]", value)]
     return value
 
 
-def check_limit(limit: int) -> int:
+def check_limit(limit: object) -> int:
     """Return how many documents to look for.
 
     Raises:
@@ -163,7 +164,7 @@ def default_embedder() -> Embedder:
     return OpenAIEmbedder()
 
 
-def check_weight(weight: float) -> float:
+def check_weight(weight: object) -> float:
     """Return how much meaning counts beside words.
 
     Raises:
