@@ -16,6 +16,12 @@ from kern.run.base import RUN_VALUES
 LIMIT = 100_000
 """How many characters of documents a model is told at once."""
 
+SEARCH_FIRST = (
+    "You have a knowledge base. Look there with search_knowledge_base before you answer what it "
+    "may say something about; where it says nothing, say so."
+)
+"""What a model is told of the tool that searches."""
+
 _OWN: Known = {**RUN_VALUES, "query": None, "num_documents": None, "filters": None}
 
 
