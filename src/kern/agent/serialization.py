@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from kern.agent.as_tool import AgentTool
 from kern.agent.definition import PART_OF, AgentDefinition, AnyAgent
@@ -11,6 +11,7 @@ from kern.db.components import ComponentType
 from kern.db.database import Database
 from kern.errors import ConfigurationError, described
 from kern.execution.answering import FollowupConfig
+from kern.execution.child import BackgroundTool
 from kern.keywords import nearest
 from kern.registry import Registry
 from kern.registry.kinds import READ, WRITE
@@ -169,20 +170,31 @@ def _read_agent(given: Json, reader: Reader, where: str) -> AnyAgent:
 def _write_agent_tool(tool: AgentTool, writer: Writer, where: str) -> Json:
     if isinstance(tool, HandoffTool):
         return writer.refuse(where, "is the tool of a handoff", "give the agent handoffs=[...]")
-    plain = AgentTool(tool.agent, tool.name)
-    rules = {
+    is_background = isinstance(tool, BackgroundTool)
+    plain = _agent_tool(tool.agent, tool.name, background=is_background)
+    rules: dict[str, object] = {
         name: value
         for name in ToolRules.__annotations__
         if (value := getattr(tool, name)) != getattr(plain, name)
     }
-    if plain.schema.description != tool.schema.description:
+    if tool.schema.description != plain.schema.description:
         rules["description"] = tool.schema.description
+    if is_background:
+        rules["background"] = True
     given = {"agent": tool.agent, "name": tool.name, **rules}
     return {TAG: "agent_tool", **writer.members(given, where)}
 
 
 def _read_agent_tool(given: Json, reader: Reader, where: str) -> AgentTool:
-    return AgentTool(**reader.members(given, where))
+    return _agent_tool(**reader.members(given, where))
+
+
+def _agent_tool(agent: AnyAgent, name: str, *, background: bool = False, **rules: Any) -> AgentTool:
+    if not background:
+        return AgentTool(agent, name, **rules)
+    from kern.agent.background import StartTool
+
+    return StartTool(agent, name, **rules)
 
 
 _WRITE: Mapping[type, Write] = {
