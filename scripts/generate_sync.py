@@ -1,7 +1,8 @@
 """Writes the synchronous twins of asynchronous methods, with the same signatures and docstrings.
 
 Each module of ``src/kern/agent`` that holds a subject becomes a module of ``src/kern/agent/sync``;
-those of databases become ``sync.py`` and, a file a subject, ``sync_….py`` beside them.
+those of databases become ``sync.py`` and, a file a subject, ``sync_….py`` beside them, and so does
+that of teams.
 ``--check`` changes nothing, and fails where one is out of date.
 """
 
@@ -42,7 +43,7 @@ SUBJECTS = [
     )
     for name in (
         *("running", "printing", "controlling", "continuing", "streaming", "listing", "schedules"),
-        *("sessions", "state", "context"),
+        *("sessions", "state", "context", "memories", "saving"),
     )
 ]
 SUBJECTS += [
@@ -52,8 +53,26 @@ SUBJECTS += [
         ("run_methods", "sync_runs"),
         ("approval_methods", "sync_approvals"),
         ("key_methods", "sync_keys"),
+        ("component_methods", "sync_components"),
+        ("memory_methods", "sync_memories"),
     )
 ]
+SUBJECTS += [
+    Subject(source, target, "", "from kern.aio.portal import finished")
+    for source, target in (
+        ("vectordb/methods", "vectordb/sync"),
+        ("embedders/methods", "embedders/sync"),
+        ("knowledge/methods", "knowledge/sync"),
+        ("memory/managing", "memory/sync"),
+    )
+]
+
+SUBJECTS.append(
+    Subject(
+        *("team/responses", "team/sync", "[Deps, Output]"),
+        "from kern.agent.blocking import blocking",
+    )
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -111,17 +130,23 @@ def is_public(method: Function) -> bool:
 
 def twin(method: Function, finishes: bool) -> ast.FunctionDef:
     """Return the synchronous twin of a method, or of an overload of it."""
+    decorators = [each for each in method.decorator_list if ast.unparse(each) != "abstractmethod"]
     made = ast.FunctionDef(
         name=method.name[1:],
         args=method.args,
-        decorator_list=method.decorator_list,
+        decorator_list=decorators,
         returns=result(method),
         body=method.body,
         lineno=0,
     )
-    if not method.decorator_list:
+    if is_of_class(method) or not decorators:
         made.body = [*docstring(method), *call(method, finishes)]
     return made
+
+
+def is_of_class(method: Function) -> bool:
+    """Say whether a method is one of its class, and no overload."""
+    return [ast.unparse(each) for each in method.decorator_list] == ["classmethod"]
 
 
 def result(method: Function) -> ast.expr:
@@ -153,11 +178,12 @@ def call(method: Function, finishes: bool) -> Iterator[ast.stmt]:
     """Yield the body of the twin: run the method on the loop for synchronous code."""
     assert method.returns is not None
     returns = ast.unparse(method.returns)
-    arguments = [each.arg for each in method.args.args if each.arg != "self"]
+    own = method.args.args[0].arg
+    arguments = [each.arg for each in method.args.args[1:]]
     arguments += [f"{each.arg}={each.arg}" for each in method.args.kwonlyargs]
     if method.args.kwarg is not None:
         arguments.append(f"**{method.args.kwarg.arg}")
-    work = f"self.{method.name}({', '.join(arguments)})"
+    work = f"{own}.{method.name}({', '.join(arguments)})"
     if finishes:
         text = f"return finished({work})"
     elif "AsyncGenerator" not in returns:

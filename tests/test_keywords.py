@@ -70,10 +70,10 @@ async def test_an_asynchronous_function_says_it_too(
 
 def test_a_keyword_that_comes_later_is_not_taken_for_another() -> None:
     with pytest.raises(TypeError) as raised:
-        AGENT.continue_run("run", skills=[])  # type: ignore[call-overload]
+        AGENT.continue_run("run", sandbox=[])  # type: ignore[call-overload]
     assert str(raised.value) == (
-        "Agent.continue_run() got an unexpected keyword argument 'skills'. kern does not have "
-        "skills yet: docs/guides/coming-from-agno.md says what there is instead."
+        "Agent.continue_run() got an unexpected keyword argument 'sandbox'. kern does not have "
+        "sandbox yet: docs/guides/coming-from-agno.md says what there is instead."
     )
     assert not LATER_KEYWORDS & {*KEYWORDS, *RunOptions.__annotations__}
 

@@ -14,7 +14,7 @@ ROOT = Path(kern.__file__).parent
 # From the ground up; a room imports itself and those of the floors below it.
 FLOORS: list[set[str]] = [
     {"errors", "keywords", "utils"},
-    {"exceptions", "extras", "failures", "aio", "filters"},
+    {"exceptions", "extras", "failures", "aio", "filters", "reasoning"},
     {"binder", "run", "media", "local"},
     {"metrics", "models", "tools"},
     {"approval", "compression", "embedders", "memory", "session", "skills"},

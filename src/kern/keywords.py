@@ -15,18 +15,9 @@ Class = TypeVar("Class", bound=type)
 
 LATER = frozenset(
     (
-        *("knowledge", "update_knowledge", "callable_knowledge_cache_key"),
-        *("memory_manager", "enable_agentic_memory", "update_memory_on_run"),
-        *(
-            "enable_user_memories",
-            "add_memories_to_context",
-            "learning",
-            "add_learnings_to_context",
-        ),
-        *("reasoning", "reasoning_model", "reasoning_agent"),
-        *("reasoning_min_steps", "reasoning_max_steps"),
-        *("compress_tool_results", "compression_manager", "compaction", "offload_tool_results"),
-        *("skills", "culture_manager", "add_culture_to_context"),
+        *("learning", "add_learnings_to_context"),
+        "offload_tool_results",
+        *("culture_manager", "add_culture_to_context"),
         *("update_cultural_knowledge", "enable_agentic_culture"),
         *("filesystem", "media_storage", "sandbox", "team_id", "workflow_id"),
     )
@@ -150,5 +141,74 @@ def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
     for each in reversed(cls.__mro__):
         members.update(vars(each))
     for name, method in members.items():
-        if isinstance(method, FunctionType) and (name == "__init__" or not name.startswith("_")):
+        is_public = name == "__init__" or not name.startswith("_")
+        # One that is wrapped is explained by a class that this one inherits.
+        if isinstance(method, FunctionType) and is_public and not hasattr(method, "__wrapped__"):
             yield name, method
+
+
+class Recorded:
+    """Remembers what its constructor was given, so that another can be made like it.
+
+    Example:
+        >>> class Lamp(Recorded):
+        ...     def __init__(self, watts, *, colour="white"):
+        ...         self.power = watts
+        >>> arguments_of(Lamp(5, colour="red"))
+        {'watts': 5, 'colour': 'red'}
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        made = vars(cls).get("__init__")
+        if isinstance(made, FunctionType):
+            setattr(cls, "__init__", _recording(made))  # noqa: B010 # it is no method of ours
+
+
+def arguments_of(made: Recorded) -> dict[str, object] | None:
+    """Return what the constructor of an object was given, by name; None where nobody knows.
+
+    What it was given by place alone is named with a star.
+
+    Args:
+        made: the object.
+    """
+    kept: tuple[tuple[object, ...], dict[str, object]] | None = vars(made).get(_KEPT)
+    if kept is None:
+        return {} if type(made).__init__ is object.__init__ else None
+    signature = Signature.from_callable(type(made))
+    args, keywords = kept
+    found: dict[str, object] = {}
+    for name, value in signature.bind(*args, **keywords).arguments.items():
+        kind = signature.parameters[name].kind
+        if kind is Parameter.VAR_KEYWORD:
+            found.update(value)
+        else:
+            by_place = kind in (Parameter.VAR_POSITIONAL, Parameter.POSITIONAL_ONLY)
+            found[f"*{name}" if by_place else name] = value
+    return found
+
+
+def takes(cls: type, name: str) -> bool:
+    """Say whether the constructor of a class takes a keyword."""
+    parameters = Signature.from_callable(cls).parameters
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+
+
+def changed(made: Recorded) -> None:
+    """Note that an object is other by now than what its constructor was given says."""
+    vars(made).pop(_KEPT, None)
+
+
+_KEPT = "_made_with"
+
+
+def _recording(constructor: FunctionType) -> Callable[..., None]:
+    """Return a constructor that notes what it was given; the outermost one ends last."""
+
+    @wraps(constructor)
+    def construct(self: Recorded, *args: object, **keywords: object) -> None:
+        constructor(self, *args, **keywords)
+        vars(self)[_KEPT] = args, keywords
+
+    return construct

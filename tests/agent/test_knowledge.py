@@ -212,7 +212,9 @@ async def test_what_is_no_document_is_told_to_the_developer(model: OpenAIRespons
     agent = Agent("Tester", model, knowledge_retriever=lambda query: 7)
     with pytest.raises(ConfigurationError, match=r"returned int\. Return a list of documents"):
         await agent.aget_relevant_docs_from_knowledge("Who?")
-    with pytest.raises(ConfigurationError, match="'Other' has no knowledge_retriever"):
+    with pytest.raises(
+        ConfigurationError, match="'Other' has no knowledge_retriever, and no knowledge"
+    ):
         await Agent("Other", model).aget_relevant_docs_from_knowledge("Who?")
 
 

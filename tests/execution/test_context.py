@@ -11,16 +11,8 @@ from hypothesis import strategies as st
 from plain import plain
 from strategies import json_values, texts
 
-from kern.execution.context import (
-    ContextParts,
-    Told,
-    build,
-    filled,
-    listed,
-    recent,
-    system_message,
-    written,
-)
+from kern.execution.context import ContextParts, Told, build, recent, system_message
+from kern.execution.written import filled, listed, written
 from kern.run.content import ImagePart, TextPart, Url
 from kern.run.message import Message
 from kern.run.tool import ToolCall

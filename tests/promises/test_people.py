@@ -54,7 +54,8 @@ class Case:
         )
         process.start()
         await asyncio.to_thread(process.join, 90)
-        is_unsure = "write" in case and int(case.split()[-1]) > SURE_WRITES
+        at = case.removesuffix(" as a team").rpartition(" ")[2]
+        is_unsure = "write" in case and int(at) > SURE_WRITES
         assert process.exitcode == -signal.SIGKILL or (is_unsure and process.exitcode == 0), case
         process.close()
 
@@ -128,9 +129,25 @@ async def test_a_run_that_waits_for_people_survives_a_kill(
     await play_all(POINTS[first::13], shared_db, tmp_path)
 
 
+@pytest.mark.timeout(120)
+async def test_a_team_that_waits_for_people_survives_a_kill(
+    shared_db: Database, tmp_path: Path
+) -> None:
+    first = 5 if isinstance(shared_db, PostgresDb) else 11
+    await play_all([f"{each} as a team" for each in POINTS[first::15]], shared_db, tmp_path)
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
 async def test_a_run_that_waits_for_people_survives_a_kill_at_any_point(
     shared_db: Database, tmp_path: Path
 ) -> None:
     await play_all(POINTS, shared_db, tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+async def test_a_team_that_waits_for_people_survives_a_kill_at_any_point(
+    shared_db: Database, tmp_path: Path
+) -> None:
+    await play_all([f"{each} as a team" for each in POINTS], shared_db, tmp_path)

@@ -12,6 +12,7 @@ from plain import plain
 from strategies import Json, json_objects, json_values, parts, texts
 
 from kern.errors import JournalError, NewerJournalError
+from kern.reasoning import ReasoningStep, ReasoningSteps
 from kern.run.content import ImagePart, Inline, TextPart
 from kern.run.entry import Entry, read_row, write_row
 from kern.run.message import Message, Metrics
@@ -33,16 +34,20 @@ from kern.run.steps import (
     ChildEnded,
     ContextBuilt,
     Continued,
+    ConversationCompacted,
     CustomHappened,
     HookEnded,
     KnowledgeSearched,
     ModelAnswered,
     Paused,
+    ResultsCompressed,
     SecondaryAnswered,
     SleepBegun,
     StateChanged,
     StepEnded,
+    TextsEmbedded,
     TextSlice,
+    Thought,
     ToolConcluded,
     ToolEnded,
     ToolsBegun,
@@ -148,6 +153,32 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
         CustomHappened, numbers, texts, st.dictionaries(texts, json_values, max_size=2)
     ),
     Traced: st.builds(Traced, texts),
+    Thought: st.builds(
+        Thought,
+        st.builds(
+            ReasoningSteps,
+            st.lists(st.builds(ReasoningStep, texts, texts), max_size=2),
+            st.none() | texts,
+        ),
+        metrics=metrics,
+        model=st.none() | texts,
+    ),
+    ResultsCompressed: st.builds(
+        ResultsCompressed,
+        st.lists(st.tuples(numbers, numbers, st.none() | texts), max_size=2).map(tuple),
+        metrics=metrics,
+    ),
+    ConversationCompacted: st.builds(
+        ConversationCompacted,
+        texts,
+        texts,
+        st.none() | numbers,
+        history=st.lists(texts, max_size=2).map(tuple),
+        metrics=metrics,
+    ),
+    TextsEmbedded: st.builds(
+        TextsEmbedded, st.none() | texts, metrics=metrics, model=st.none() | texts
+    ),
 }
 steps = st.one_of(*STEPS.values())
 

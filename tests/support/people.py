@@ -15,6 +15,7 @@ from kern.models.base import ModelRequest
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext
 from kern.run.requirement import RunRequirement
+from kern.team import Team
 from kern.testing import FunctionModel, Reply
 from kern.tools import FunctionTool, Tool
 
@@ -39,7 +40,8 @@ def make_agent(case: str, db: Database, ledger: Path, kill_in: str | None = None
     """Return the agent, whose tool is a second one, whose tool is a third one.
 
     Args:
-        case: what their names begin with, so that nobody else serves their runs.
+        case: what their names begin with, so that nobody else serves their runs; where it ends with
+            "as a team", each is a member of the team that the one above it leads.
         db: where their runs are kept.
         ledger: the file that models and tools write to as they are called.
         kill_in: the step, or the level with its turn, in which the process shall die.
@@ -71,7 +73,7 @@ def make_agent(case: str, db: Database, ledger: Path, kill_in: str | None = None
             note("model", f"{level} {turn + 1}", level)
             if turn < len(LEVELS[level]):
                 calls = [each.split() for each in LEVELS[level][turn]]
-                return Reply.tool_calls(*((tool, _arguments(tool, step)) for tool, step in calls))
+                return Reply.tool_calls(*(_call(case, tool, step) for tool, step in calls))
             return f"{level}: {', '.join(each.text for each in said if each.role == 'tool')}"
 
         tools: list[Tool] = [
@@ -79,16 +81,27 @@ def make_agent(case: str, db: Database, ledger: Path, kill_in: str | None = None
             FunctionTool(work, name="sign", requires_confirmation=True),
             FunctionTool(fill, requires_user_input=True, user_input_fields=["word"]),
             FunctionTool(ask),
-            *(each.as_tool(name=each.name.rpartition(" ")[2]) for each in below),
         ]
         name = f"{case} {level}"
+        if below and leads(case):
+            return Team(below, name, FunctionModel(reply), id=name, db=db, tools=tools)
+        tools += [each.as_tool(name=each.name.rpartition(" ")[2]) for each in below]
         return Agent(name, FunctionModel(reply), id=name, db=db, tools=tools)
 
     return agent("root", agent("middle", agent("leaf")))
 
 
-def _arguments(tool: str, step: str) -> dict[str, object]:
-    return {"input": step} if tool in LEVELS else {"step": step}
+def leads(case: str) -> bool:
+    """Say whether the agents of a case are teams."""
+    return case.endswith("as a team")
+
+
+def _call(case: str, tool: str, step: str) -> tuple[str, dict[str, object]]:
+    if tool not in LEVELS:
+        return tool, {"step": step}
+    if leads(case):
+        return "delegate_task_to_member", {"member_id": f"{case} {tool}", "task": step}
+    return tool, {"input": step}
 
 
 async def carry(agent: Agent, run_id: str) -> RunOutput:
@@ -121,7 +134,7 @@ def execute(where: str, table: str, ledger: str, case: str) -> None:
         case: ``"in STEP"``, ``"in LEVEL TURN"``, ``"before write N"`` or ``"after write N"``.
     """
     set_environment({})
-    how, _, what = case.partition(" ")
+    how, _, what = case.removesuffix(" as a team").partition(" ")
     if how in ("before", "after"):
         kill_around_write(how == "before", int(what.split()[1]), at_once=True)
     agent = make_agent(

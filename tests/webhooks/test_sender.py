@@ -142,10 +142,15 @@ def box() -> Box:
     return Box()
 
 
+async def tell_nobody(_store: Store, run_id: str, _tries: int) -> float | None:
+    """Have no runs that are told of others."""
+    raise AssertionError(f"run {run_id} has no parent")
+
+
 @asynccontextmanager
 async def sending(box: Box, heartbeat: float = LONG) -> AsyncIterator[Sender]:
     """Have a sender run."""
-    sender = Sender(box.store, heartbeat)
+    sender = Sender(box.store, heartbeat, tell_nobody)
     running = asyncio.create_task(sender.run())
     try:
         yield sender
@@ -387,7 +392,7 @@ async def test_a_sender_that_is_stopped_ends_what_it_sends(box: Box, receiver: R
 
     receiver.answers.append(answer)
     box.put(receiver.url)
-    sender = Sender(box.store, LONG)
+    sender = Sender(box.store, LONG, tell_nobody)
     running = asyncio.create_task(sender.run())
     await receiver.wait_for_requests(1)
     await sender.stop(0.05)
@@ -402,7 +407,7 @@ async def test_a_sender_that_is_stopped_ends_what_it_sends(box: Box, receiver: R
 
 
 async def test_a_sender_that_was_stopped_can_send_again(box: Box, receiver: Receiver) -> None:
-    sender = Sender(box.store, LONG)
+    sender = Sender(box.store, LONG, tell_nobody)
     for number in range(2):
         running = asyncio.create_task(sender.run())
         box.put(receiver.url, f"run-{number}")

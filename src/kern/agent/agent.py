@@ -6,7 +6,9 @@ from kern.agent.sync.context import SyncContextPreview
 from kern.agent.sync.continuing import SyncContinuing
 from kern.agent.sync.controlling import SyncControlling
 from kern.agent.sync.listing import SyncListing
+from kern.agent.sync.memories import SyncUserMemories
 from kern.agent.sync.printing import SyncPrinting
+from kern.agent.sync.saving import SyncSaving
 from kern.agent.sync.schedules import SyncScheduling
 from kern.agent.sync.sessions import SyncSessions
 from kern.agent.sync.state import SyncSessionStates
@@ -26,7 +28,9 @@ class Agent(
     SyncScheduling[Deps, Output],
     SyncSessions[Deps, Output],
     SyncContextPreview[Deps, Output],
+    SyncSaving[Deps, Output],
     SyncSessionStates[Deps, Output],
+    SyncUserMemories[Deps, Output],
     Nesting[Deps, Output],
 ):
     """A model with a task, and the methods to run it.

@@ -69,7 +69,7 @@ class AgentTool(SubAgentTool):
         Raises:
             ConfigurationError: the name cannot be used, or there is none.
         """
-        self.agent = self.definition = agent
+        self.agent, self.definitions = agent, (agent,)
         self._form = Form.of(agent.input_schema, "input_schema")
         told = description or agent.description or agent.role
         super().__init__(

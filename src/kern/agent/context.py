@@ -69,7 +69,7 @@ class ContextPreview(AgentDefinition[Deps, Output]):
         filters: Mapping[str, object] | None = None,
         run_context: RunContext[Deps] | None = None,
     ) -> list[object] | None:
-        """Return what the agent's ``knowledge_retriever`` finds, as the model would be told it.
+        """Return what is found in the agent's knowledge, as the model would be told it.
 
         Args:
             query: what to look for.
@@ -87,13 +87,38 @@ class ContextPreview(AgentDefinition[Deps, Output]):
         retriever = None if self.context_rules is None else self.context_rules.retriever
         if retriever is None:
             raise ConfigurationError(
-                f"The agent {self.name!r} has no knowledge_retriever. Give it one: "
-                "Agent(..., knowledge_retriever=find)."
+                f"The agent {self.name!r} has no knowledge_retriever, and no knowledge. Give it "
+                "one: Agent(..., knowledge_retriever=find)."
             )
-        own = (run_context or self._context(None)).values(retriever.function.names)
+        own = (run_context or self._context(None)).values(retriever.names)
         narrowed = joined(retriever.filters, filters)
         found = await retriever.documents(own, query, num_documents=num_documents, filters=narrowed)
         return found or None
+
+    async def aadd_to_knowledge(self, query: str, result: str) -> str:
+        """Add a text to the agent's ``knowledge``, as its model's tool ``add_to_knowledge`` does.
+
+        Args:
+            query: what it answers.
+            result: what is so.
+
+        Returns:
+            That it was added.
+
+        Raises:
+            ConfigurationError: the agent has no knowledge.
+            Exception: what that raised.
+        """
+        retriever = None if self.context_rules is None else self.context_rules.retriever
+        if retriever is None or retriever.knowledge is None:
+            raise ConfigurationError(
+                f"The agent {self.name!r} has no knowledge. Give it one: Agent(..., knowledge=...)."
+            )
+        base = await retriever.base(self._context(None).values(retriever.names))
+        from kern.execution.knowledge import add
+
+        await add(base, query, result, {"agent_id": self.id, "user_id": self.user_id})
+        return "It was added."
 
     def _context(self, session: AgentSession | None) -> RunContext[Deps]:
         """Return what functions are given where there is no run."""

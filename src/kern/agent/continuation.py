@@ -15,6 +15,7 @@ from kern.agent.resumption import Alone, Resumption, Standing, stands_still
 from kern.agent.work import Work
 from kern.dispatch.answer import Answer, check_agent
 from kern.errors import ConfigurationError, InvalidInputError, RunNotFoundError, RunStateError
+from kern.execution.retriever import as_values
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.answers import answered, of_tools
@@ -304,7 +305,10 @@ def _form(agent: AnyAgent, own: str | None) -> Form | None:
 
 def _options(given: ContinueOptions) -> dict[str, object]:
     names = ("knowledge_filters", "debug_mode")
-    return {name: value for name in names if (value := given.get(name)) is not None}
+    found = {name: value for name in names if (value := given.get(name)) is not None}
+    if "knowledge_filters" in found:
+        found["knowledge_filters"] = as_values(found["knowledge_filters"])
+    return found
 
 
 def _or(given: Kind | None, usual: Kind) -> Kind:

@@ -1,10 +1,10 @@
 """What an agent is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from inspect import cleandoc
-from typing import Any, Generic, Self, TypeAlias, cast, overload
+from typing import Any, ClassVar, Generic, Self, TypeAlias, cast, overload
 
 from typing_extensions import TypeForm, Unpack
 
@@ -13,12 +13,16 @@ from kern.agent.keywords import KEYWORDS, AgentOptions
 from kern.agent.lines import Remembered, current_line, remembered
 from kern.agent.parts.accepted import AcceptedPart
 from kern.agent.parts.answers import AnswersPart
+from kern.agent.parts.compression import CompressionPart
 from kern.agent.parts.context import ContextPart
 from kern.agent.parts.execution import ExecutionPart
 from kern.agent.parts.hooks import HooksPart
 from kern.agent.parts.identity import IdentityPart
+from kern.agent.parts.memory import MemoryPart
 from kern.agent.parts.part import Part
+from kern.agent.parts.reasoning import ReasoningPart
 from kern.agent.parts.session import SessionPart
+from kern.agent.parts.skills import SkillsPart
 from kern.agent.parts.told import ToldParts
 from kern.agent.parts.tools import ToolsPart
 from kern.agent.typed import typed
@@ -32,11 +36,35 @@ from kern.run.agent import Output, RunOutput
 from kern.run.base import Deps
 from kern.run.codec import check_id
 
+PARTS: tuple[type[Part], ...] = (
+    *(
+        IdentityPart,
+        ContextPart,
+        SkillsPart,
+        SessionPart,
+        MemoryPart,
+        ToolsPart,
+        AnswersPart,
+        ReasoningPart,
+        CompressionPart,
+        HooksPart,
+        ExecutionPart,
+        AcceptedPart,
+    ),
+)
+
+PART_OF: dict[str, type[Part]] = {
+    name: part for part in PARTS for name in part.__annotations__ if name in KEYWORDS
+}
+"""By each keyword the part that has it."""
+
 
 class AgentDefinition(
     ToldParts,
     ToolsPart,
     AnswersPart,
+    ReasoningPart,
+    CompressionPart,
     HooksPart,
     ExecutionPart,
     AcceptedPart,
@@ -48,9 +76,17 @@ class AgentDefinition(
         is_named: whether every process knows it by a name or id.
         fixed_session_id: the conversation that it was given, of all its runs that name none.
         remembered: the conversations that it has begun, where it was made in ``__main__``.
+        reads_files: whether its runs read the files that they name, so that only code begins them.
+        is_team: whether it leads others, to which it hands its work on.
     """
 
     remembered: Remembered | None = None
+    reads_files = False
+    is_team: bool = False
+
+    _all_parts: ClassVar[tuple[type[Part], ...]] = PARTS
+    _always: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, ToolsPart)
+    _part_of: ClassVar[Mapping[str, type[Part]]] = PART_OF
 
     @overload
     def __init__(
@@ -92,22 +128,33 @@ class AgentDefinition(
             InvalidInputError: a limit is no number above 0, or there is no such policy.
             TypeError: there is no such keyword.
         """
+        self._define(name, model, options)
+
+    def _define(
+        self, name: str | None, model: Model | str | None, options: Mapping[str, object]
+    ) -> None:
+        """Be what the keywords say; see :meth:`__init__`."""
         given = self.__dict__
         given.update(options, name=name, model=model)
-        for part in _used(options):
+        for part in self._used(options):
             part._build(self)
         self._tell()
         given["remembered"] = remembered()
         given["is_named"] = bool(options.get("id") or (name and name.strip()))
+        if self.starts_runs:
+            from kern.agent.background_tools import check_starts
+
+            check_starts(self.name, self.db, is_named=self.is_named)
         check_db(
             self.db,
             **{
-                name: given[name] != _NEEDING_DB[name] for name in given.keys() & _NEEDING_DB.keys()
+                name: given[name] not in (_NEEDING_DB[name], False)
+                for name in given.keys() & _NEEDING_DB.keys()
             },
         )
 
     def __setattr__(self, name: str, value: object) -> None:
-        part = PART_OF.get(name)
+        part = self._part_of.get(name)
         if part is None:
             if name in LATER:
                 raise AttributeError(later(name))
@@ -124,7 +171,7 @@ class AgentDefinition(
             raise
 
     def __repr__(self) -> str:
-        return f"Agent({self.name!r}, {self.model!r})"
+        return f"{type(self).__name__}({self.name!r}, {self.model!r})"
 
     @property
     def session_id(self) -> str | None:
@@ -190,8 +237,7 @@ class AgentDefinition(
             ConfigurationError: a keyword cannot be used.
             TypeError: there is no such keyword.
         """
-        given = {name: value for name, value in self.__dict__.items() if name in PART_OF}
-        given["tools"] = self.__dict__.get("_given")
+        given = self.defined()
         if not self.is_named:
             del given["id"], given["name"]
         copied: dict[str, Any] = {
@@ -199,6 +245,31 @@ class AgentDefinition(
             for name, value in given.items()
         }
         return type(self)(**{**copied, **(update or {})})
+
+    @classmethod
+    def _used(cls, options: Mapping[str, object]) -> list[type[Part]]:
+        """Return the parts that keywords belong to, and those that are never empty, in order.
+
+        Raises:
+            TypeError: there is no such keyword.
+        """
+        used, part_of = {*cls._always}, cls._part_of
+        for name in options:
+            if name not in part_of:
+                raise TypeError(explanation(cls.__name__, name, cls.keywords()))
+            used.add(part_of[name])
+        return sorted(used, key=cls._all_parts.index)
+
+    def defined(self) -> dict[str, object]:
+        """Return the keywords that it was given, or was set to have since, as they are kept."""
+        given = {name: value for name, value in self.__dict__.items() if name in self._part_of}
+        given["tools"] = self.__dict__.get("_given")
+        return given
+
+    @classmethod
+    def keywords(cls) -> Collection[str]:
+        """Return the names of all keywords that there are."""
+        return [*cls._part_of]
 
     def _typed(self, output: RunOutput) -> RunOutput[Output]:
         """Return a run with its content as an instance of its type."""
@@ -230,24 +301,6 @@ async def runtime_of(agent: AnyAgent, what: str = "This") -> Runtime:
     return await open_runtime(agent.db)
 
 
-PARTS: tuple[type[Part], ...] = (
-    *(
-        IdentityPart,
-        ContextPart,
-        SessionPart,
-        ToolsPart,
-        AnswersPart,
-        HooksPart,
-        ExecutionPart,
-        AcceptedPart,
-    ),
-)
-
-PART_OF: dict[str, type[Part]] = {
-    name: part for part in PARTS for name in part.__annotations__ if name in KEYWORDS
-}
-"""By each keyword the part that has it."""
-
 spelled(
     AgentDefinition.__init__,
     AgentOptions.__annotations__ | {"output_schema": object, "dependencies": Mapping},
@@ -263,27 +316,13 @@ AgentDefinition.__init__.__doc__ = "\n\n".join(
 
 _STATEFUL = ("metadata", "session_state")
 
-_ALWAYS = (IdentityPart, ContextPart, ToolsPart)
-
 _NEEDING_DB = {
     name: getattr(PART_OF[name], name)
     for name in (
         *("add_history_to_context", "max_attempts", "session_policy", "max_queued_runs"),
         *("max_concurrent_runs", "max_concurrent_runs_per_user", "enable_session_summaries"),
         *("search_past_sessions", "read_chat_history", "read_tool_call_history"),
+        *("memory_manager", "update_memory_on_run", "enable_user_memories"),
+        *("enable_agentic_memory", "add_memories_to_context"),
     )
 }
-
-
-def _used(options: Mapping[str, object]) -> list[type[Part]]:
-    """Return the parts that keywords belong to, and those that are never empty.
-
-    Raises:
-        TypeError: there is no such keyword.
-    """
-    used = {*_ALWAYS}
-    for name in options:
-        if name not in PART_OF:
-            raise TypeError(explanation("Agent", name, KEYWORDS))
-        used.add(PART_OF[name])
-    return [part for part in PARTS if part in used]

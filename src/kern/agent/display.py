@@ -56,6 +56,7 @@ class View:
         thoughts: whether what the model thinks is shown.
         all_thoughts: whether all of it is, however long.
         took: whether the time is.
+        children: whether the answers of other agents are, to which tool calls have gone.
         answer: the answer so far: text, or a value.
         thought: what the model thought.
         calls: the tool calls, by their id.
@@ -74,6 +75,7 @@ class View:
     thoughts: bool = True
     all_thoughts: bool = False
     took: bool = True
+    children: bool = False
     answer: object = ""
     thought: str = ""
     calls: dict[str, ToolExecution] = field(default_factory=dict)
@@ -135,6 +137,8 @@ class View:
             yield _panel("Thinking", Text(printable(cut), style="dim"), "green")
         if lines := [f"• {_called(each)}" for each in self.calls.values() if not each.is_paused]:
             yield _panel("Tool Calls", Text("\n".join(lines)), "yellow")
+        if self.children:
+            yield from map(_answer_of_child, self._child_calls())
         if self.answer not in (None, ""):
             yield _panel(f"Response{self._time()}", self._answer(), "blue")
         elif ended and self.error is None and not self.waits:
@@ -150,6 +154,9 @@ class View:
             yield _panel("Follow-ups", Text("\n".join(lines)), "green")
         if self.error is not None:
             yield _panel("Error", Text(printable(self.error)), "red")
+
+    def _child_calls(self) -> list[ToolExecution]:
+        return [each for each in self.calls.values() if each.child_run_id and each.result]
 
     def _cite(self, cited: Citations | None) -> None:
         urls = () if cited is None else cited.urls
@@ -235,6 +242,12 @@ def _live(console: Console, view: View) -> Live:
 
 def _panel(title: str, content: RenderableType, style: str) -> Panel:
     return Panel(content, title=title, title_align="left", border_style=style)
+
+
+def _answer_of_child(call: ToolExecution) -> Panel:
+    """Return what another agent has answered to a tool call."""
+    who = call.tool_args.get("member_id", call.tool_name)
+    return _panel(f"Response of {_line(str(who))}", Text(printable(call.result or "")), "blue")
 
 
 def _called(call: ToolExecution) -> str:

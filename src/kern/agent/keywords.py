@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from kern.agent.as_tool import SubAgent
 from kern.agent.handoff import Handoff
@@ -10,6 +10,7 @@ from kern.db.database import Database
 from kern.dispatch.submission import SessionPolicy
 from kern.execution.answering import FollowupConfig
 from kern.execution.middleware import Middleware
+from kern.execution.retriever import KnowledgeBase
 from kern.execution.spec import HistoryAgents
 from kern.media import Audio, File, Image, Video
 from kern.models.base import Model, ToolChoice
@@ -19,6 +20,11 @@ from kern.run.message import Message
 from kern.run.overrides import Overrides
 from kern.run.usage import UsageLimits
 from kern.tools.collect import AnyTool
+
+if TYPE_CHECKING:
+    from kern.compression.compaction import Compaction
+    from kern.compression.manager import CompressionManager
+    from kern.skills.skills import Skills
 
 
 class AgentOptions(TypedDict, total=False):
@@ -52,6 +58,7 @@ class AgentOptions(TypedDict, total=False):
     user_message_role: str
     add_dependencies_to_context: bool
     input_schema: object
+    knowledge: KnowledgeBase | Callable[..., object] | None
     knowledge_retriever: Callable[..., object] | None
     search_knowledge: bool
     add_knowledge_to_context: bool
@@ -59,6 +66,7 @@ class AgentOptions(TypedDict, total=False):
     enable_agentic_knowledge_filters: bool
     references_format: Literal["json", "yaml"]
     add_search_knowledge_instructions: bool
+    update_knowledge: bool
     add_history_to_context: bool
     num_history_runs: int | None
     num_history_messages: int | None
@@ -74,6 +82,11 @@ class AgentOptions(TypedDict, total=False):
     enable_session_summaries: bool
     add_session_summary_to_context: bool | None
     session_summary_manager: object | None
+    memory_manager: object | None
+    update_memory_on_run: bool
+    enable_user_memories: bool
+    enable_agentic_memory: bool
+    add_memories_to_context: bool | None
     read_chat_history: bool
     read_tool_call_history: bool
     introduction: str | None
@@ -83,6 +96,7 @@ class AgentOptions(TypedDict, total=False):
     store_events: bool
     events_to_skip: Sequence[RunEvent | str] | None
     save_response_to_file: str | None
+    skills: "Skills | None"
     tools: Sequence[AnyTool] | Callable[..., object]
     tool_choice: ToolChoice | None
     tool_call_limit: int | None
@@ -101,6 +115,14 @@ class AgentOptions(TypedDict, total=False):
     followups: bool | FollowupConfig
     num_followups: int
     followup_model: Model | str | None
+    reasoning_model: Model | str | None
+    reasoning_agent: SubAgent | None
+    reasoning: bool
+    reasoning_min_steps: int
+    reasoning_max_steps: int
+    compress_tool_results: bool
+    compression_manager: "CompressionManager | None"
+    compaction: "bool | Compaction"
     pre_hooks: Sequence[object] | None
     post_hooks: Sequence[object] | None
     max_turns: int | None
@@ -126,6 +148,7 @@ class AgentOptions(TypedDict, total=False):
     checkpoint: str | None
     cache_callables: bool
     callable_tools_cache_key: object | None
+    callable_knowledge_cache_key: object | None
 
 
 class BesideOptions(TypedDict, total=False):

@@ -19,6 +19,8 @@ class Nesting(AgentDefinition[Deps, Output]):
         self,
         name: str | None = None,
         description: str | None = None,
+        *,
+        background: bool = False,
         **rules: Unpack[ToolRules],
     ) -> AgentTool:
         """Return a tool for another agent, whose calls are runs of this one.
@@ -32,6 +34,8 @@ class Nesting(AgentDefinition[Deps, Output]):
         Args:
             name: what the model calls; by default what the agent's name makes.
             description: what it is for; by default the agent's ``description`` or ``role``.
+            background: whether calls start the run and return a receipt at once; the model is told
+                of its end later. See ``docs/guides/background-agents.md``.
             **rules: those of every tool, such as ``requires_confirmation``; see
                 :class:`~kern.tools.rules.ToolRules`.
 
@@ -44,6 +48,10 @@ class Nesting(AgentDefinition[Deps, Output]):
             >>> researcher.as_tool()
             AgentTool('market_researcher')
         """
+        if background:
+            from kern.agent.background_tools import StartTool
+
+            return StartTool(self, name, description, **rules)
         return AgentTool(self, name, description, **rules)
 
     async def child_run(self, given: Input) -> NewRun:

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 class Printing(SyncRunning[Deps, Output]):
-    """What an agent can do to show its runs."""
+    """What an agent can do to show its runs.
+
+    Attributes:
+        shows_children: whether what other agents have answered is shown, too.
+    """
+
+    shows_children: bool = False
 
     async def aprint_response(
         self,
@@ -77,6 +83,7 @@ class Printing(SyncRunning[Deps, Output]):
             tags_to_include_in_markdown,
             show_reasoning,
             show_full_reasoning,
+            children=self.shows_children,
         )
         if stream:
             await show_events(view, stream_of(request), shown)

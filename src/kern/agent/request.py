@@ -19,6 +19,7 @@ from kern.dispatch.alone import execute_alone
 from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.journal import Emit
+from kern.execution.retriever import as_values
 from kern.media import Audio, File, Image, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
@@ -26,7 +27,7 @@ from kern.run.event import RunOutputEvent
 from kern.run.input import OVERRIDES, RunInput
 from kern.run.record import NewRun
 from kern.run.state import texts_of
-from kern.run.steps import OPTIONS_VERSION, OVERRIDES_VERSION, TYPED_VERSION
+from kern.run.steps import OPTIONS_VERSION, OVERRIDES_VERSION, TOLD_VERSION, TYPED_VERSION
 from kern.run.usage import UsageLimits
 
 importing: ContextVar[str | None] = ContextVar("importing", default=None)
@@ -90,25 +91,20 @@ class Request(Work, frozen=True, kw_only=True):
             InvalidInputError: an argument cannot be used.
             ConfigurationError: a command imports a module only to find the agents in it.
         """
-        if (module := importing.get()) is not None:
-            raise ConfigurationError(
-                f"The module {module!r} begins a run where it is imported, and so would every "
-                'process that imports it. Put that under: if __name__ == "__main__":'
-            )
-        if not background:
-            background_only = {
-                "connection": connection is not None,
-                "max_attempts": max_attempts is not None,
-                "priority": priority != 0,
-                "run_at": run_at is not None,
-                "session_policy": session_policy is not None,
-                "webhook": webhook is not None,
-            }
-            if unused := [name for name, is_set in background_only.items() if is_set]:
-                raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
-        if not store and background:
-            raise InvalidInputError(
-                "store=False: not with background=True, for nobody could read what the run says."
+        _check_importing()
+        if background:
+            if not store:
+                raise InvalidInputError(
+                    "store=False: not with background=True, for nobody could read what it says."
+                )
+        else:
+            _check_unused(
+                connection=connection is not None,
+                max_attempts=max_attempts is not None,
+                priority=priority != 0,
+                run_at=run_at is not None,
+                session_policy=session_policy is not None,
+                webhook=webhook is not None,
             )
         media = None
         if images or audio or videos or files:
@@ -116,13 +112,12 @@ class Request(Work, frozen=True, kw_only=True):
         said = RunInput(())
         if given is not None or begins is None:
             said = _said(agent, given, with_media=media is not None)
-        kept: dict[str, object] = {}
         if beside or (background and dependencies is not None):
             kept = _kept(agent, beside, dependencies if background else None)
             said = replace(said, options=kept)
         if begins is not None:
-            kept = {**begins.options, **kept}
-            said = RunInput((*begins.messages, *said.messages), kept)
+            options = {**begins.options, **said.options}
+            said = RunInput((*begins.messages, *said.messages), options)
         attachments = None
         if media or ((begins or not isinstance(given, str)) and holds_media(said.messages)):
             attachments = Attachments.of(said, media or {})
@@ -140,10 +135,13 @@ class Request(Work, frozen=True, kw_only=True):
             max_attempts=agent.attempts if max_attempts is None else max_attempts,
             session_policy=session_policy,
             webhook=webhook,
+            is_team=agent.is_team,
         )
-        if kept or agent.summarizes or agent.hooks is not None or agent.uses_state:
-            version = OVERRIDES_VERSION if OVERRIDES in kept else OPTIONS_VERSION
+        if said.options or agent.summarizes or agent.hooks is not None or agent.uses_state:
+            version = OVERRIDES_VERSION if OVERRIDES in said.options else OPTIONS_VERSION
             run = msgspec.structs.replace(run, journal_version=version)
+        if agent.starts_runs:
+            run = msgspec.structs.replace(run, journal_version=TOLD_VERSION)
         if not store:
             run = msgspec.structs.replace(run, unstored=True)
         form = None
@@ -239,6 +237,32 @@ async def _with_events(
     return output
 
 
+def _check_importing() -> None:
+    """Make sure that no module begins a run that a command imports for its agents only.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    if (module := importing.get()) is not None:
+        raise ConfigurationError(
+            f"The module {module!r} begins a run where it is imported, and so would every "
+            'process that imports it. Put that under: if __name__ == "__main__":'
+        )
+
+
+def _check_unused(**given: bool) -> None:
+    """Make sure that a foreground run is given nothing that only a background run has.
+
+    Args:
+        given: whether it is, by each of these names.
+
+    Raises:
+        InvalidInputError: it is.
+    """
+    if unused := [name for name, is_set in given.items() if is_set]:
+        raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
+
+
 def _said(agent: AnyAgent, given: Input | None, *, with_media: bool) -> RunInput:
     """Return the input of a run as it is stored.
 
@@ -266,6 +290,8 @@ def _kept(
     if state is not None:
         texts_of(state)
     given = {**beside, "dependencies": dependencies}
+    if beside.get("knowledge_filters"):
+        given["knowledge_filters"] = as_values(beside["knowledge_filters"])
     if (own := beside.get("overrides")) is not None:
         from kern.agent.overriding import stored
 

@@ -5,12 +5,13 @@ from typing import Any, Literal, cast, overload
 
 from typing_extensions import TypeForm, Unpack
 
+from kern.agent.compacting import compacting
 from kern.agent.definition import AgentDefinition
 from kern.agent.keywords import RunOptions
 from kern.agent.options import Input
 from kern.agent.request import Request
 from kern.agent.streamed import stream_of
-from kern.errors import InvalidInputError
+from kern.errors import ConfigurationError, InvalidInputError
 from kern.run.agent import Answer, Output, RunOutput
 from kern.run.base import Deps
 from kern.run.event import RunOutputEvent
@@ -200,3 +201,29 @@ class Running(AgentDefinition[Deps, Output]):
             raise InvalidInputError("stream_events: only with stream=True.")
         output = request.submit() if request.background else request.execute()
         return cast("Coroutine[object, object, RunOutput[Any]]", output)
+
+    async def acompact(
+        self, session_id: str | None = None, *, user_id: str | None = None
+    ) -> RunOutput[Any]:
+        """Have all that was said in a session summed up; its later runs are told the summary.
+
+        It is a run of the session, whose answer is the summary. The messages themselves stay.
+
+        Args:
+            session_id: the session; by default as for a run.
+            user_id: on whose behalf; by default the agent's.
+
+        Raises:
+            ConfigurationError: the agent has no db, or no ``compaction``.
+            InvalidInputError: it is not said which session.
+            ModelError: the model failed; the session is as it was.
+            DatabaseError: the run could not be stored.
+        """
+        how = None if self.compression is None else self.compression.conversation
+        if how is None or self.db is None:
+            raise ConfigurationError(
+                "To sum up a session the agent needs Agent(db=..., compaction=True)."
+            )
+        return await compacting(self, how).arun(
+            how.prompt, session_id=self._meant(session_id), user_id=user_id
+        )

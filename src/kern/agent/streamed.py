@@ -182,7 +182,7 @@ async def _followed(
 async def named(
     agent: Definition, events: AsyncGenerator[RunOutputEvent, None]
 ) -> AsyncGenerator[RunOutputEvent, None]:
-    """Yield the events of an agent's run with the names of their agents.
+    """Yield the events of an agent's run with the names of their agents, and which are teams.
 
     Of what executes elsewhere only the ids are known until it ends.
 
@@ -190,9 +190,10 @@ async def named(
         agent: the agent.
         events: those of its run, and of its children.
     """
-    names = {each.id: each.name for each in with_sub_agents(agent)}
+    known = {each.id: each for each in with_sub_agents(agent)}
     async with aclosing(events):
         async for event in events:
-            if event.agent_name is None:
-                event.agent_name = names.get(event.agent_id)
+            if (found := known.get(event.agent_id)) is not None:
+                event.agent_name = event.agent_name or found.name
+                event.team_id = found.id if found.is_team else None
             yield event

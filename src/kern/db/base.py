@@ -12,9 +12,12 @@ from enum import Enum
 from kern.db.approvals import Approvals
 from kern.db.blobs import Blobs
 from kern.db.budgets import Budgets
+from kern.db.components import Components
+from kern.db.contents import Contents
 from kern.db.erasing import Erasing
 from kern.db.figures import Figures
 from kern.db.keys import Keys
+from kern.db.memories import Memories
 from kern.db.outbox import Outbox
 from kern.db.overview import Overview
 from kern.db.processes import Processes
@@ -31,7 +34,7 @@ from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 
 class SessionType(Enum):
-    """Whose sessions they are; kern keeps those of agents.
+    """Whose sessions they are; kern keeps those of agents and teams, and has no workflows.
 
     Example:
         >>> SessionType("agent")
@@ -62,8 +65,11 @@ class Store(Reading, Resuming):
         sessions: the sessions, as users see them.
         approvals: what people have to allow, and have decided.
         keys: the API keys.
+        contents: what knowledge bases were loaded with.
+        components: the agents at rest.
         erasing: what keeps nothing of runs.
         figures: what happened in each minute and hour.
+        memories: what is remembered of users.
     """
 
     queue: Queue
@@ -77,8 +83,11 @@ class Store(Reading, Resuming):
     sessions: Sessions
     approvals: Approvals
     keys: Keys
+    contents: Contents
+    components: Components
     erasing: Erasing
     figures: Figures
+    memories: Memories
 
     def __init__(self) -> None:
         """Have no users yet."""

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from kern.aio.per_loop import PerLoop
 from kern.db.base import Store
+from kern.db.component_methods import ComponentMethods
 from kern.db.heart import Heart
 from kern.db.key_methods import KeyMethods
 from kern.db.users import Erased
@@ -25,7 +26,7 @@ logger = logging.getLogger("kern.tables")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 
-class Database(KeyMethods):
+class Database(KeyMethods, ComponentMethods):
     """A database as a user names it. Opened once for each event loop, on first use."""
 
     def __init__(self, session_table: str) -> None:
@@ -39,6 +40,10 @@ class Database(KeyMethods):
         """
         self.session_table = check_identifier("session_table", session_table)
         self._stores = PerLoop(self._open)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return which database it is, as JSON values: without users and passwords."""
+        return {"type": type(self).__name__, "session_table": self.session_table}
 
     @abstractmethod
     def _open(self) -> AsyncGenerator[Store, None]:
@@ -122,8 +127,8 @@ class Database(KeyMethods):
         """Cancel a user's runs, and delete everything that belongs to the user.
 
         These are runs with their journals, blobs, webhooks and entries in the queue, pending
-        cancels, sessions, schedules, budgets, approvals and API keys; also runs without a user in
-        the user's sessions.
+        cancels, sessions, schedules, budgets, approvals, API keys and memories; also runs without a
+        user in the user's sessions.
         Begin no new runs for the user meanwhile.
 
         Args:
@@ -152,9 +157,9 @@ class Database(KeyMethods):
 
         Yields:
             JSON values of one row each: its ``kind`` (``"schedule"``, ``"budget"``, ``"key"``,
-            ``"approval"``, ``"session"``, ``"state"``, ``"run"``, ``"event"``, ``"blob"``,
-            ``"webhook"``) and its columns;
-            moments as ISO 8601, bytes as base64. What belongs to a run follows it.
+            ``"memory"``, ``"approval"``, ``"session"``, ``"state"``, ``"run"``, ``"event"``,
+            ``"blob"``, ``"webhook"``) and its columns; moments as ISO 8601, bytes as base64. What
+            belongs to a run follows it.
 
         Raises:
             InvalidInputError: ``user_id`` cannot be an id.

@@ -103,6 +103,13 @@ class Reading(ABC):
         """Return what the calls of a run have started, and theirs, that has not ended."""
 
     @abstractmethod
+    async def ended_children(self, run_id: str) -> list[tuple[str, int]]:
+        """Return the runs that have ended of whose end a run is told, each with its last attempt.
+
+        They are those with the webhook :data:`~kern.run.record.PARENT`, as they were accepted.
+        """
+
+    @abstractmethod
     async def usage_of_children(self, run_id: str) -> list[str]:
         """Return what the runs that the calls of a run have started, and theirs, have used.
 

@@ -69,6 +69,23 @@ class Resuming(ABC):
         """
 
     @abstractmethod
+    async def follow(self, run: NewRun, ended: str, attempt: int) -> Accepted | None:
+        """Accept a run that follows the end of another; see :meth:`submit`.
+
+        Args:
+            run: the run.
+            ended: the other run.
+            attempt: the attempt with which that has ended.
+
+        Returns:
+            None where it was not accepted: its id is in use, or the other run is not there any
+            more, or has gone on.
+
+        Raises:
+            BudgetExceededError: its user has used up a budget.
+        """
+
+    @abstractmethod
     async def fork(
         self,
         run: NewRun,

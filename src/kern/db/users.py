@@ -26,6 +26,7 @@ Table: TypeAlias = Literal[
     "approvals",
     "approvals_of_run",
     "keys",
+    "memories",
 ]
 
 Row: TypeAlias = dict[str, object]
@@ -45,6 +46,7 @@ ORDER: dict[Table, dict[str, str | int]] = {
     "schedules": {"name": ""},
     "budgets": {"per": ""},
     "keys": {"key_id": ""},
+    "memories": {"memory_id": ""},
 }
 """By which columns the rows of a table are read in order, and from which values on."""
 
@@ -58,6 +60,7 @@ _JSON = {
     *("input", "output", "error", "usage", "metadata", "requirements", "usage_limits", "payload"),
     *("session_state", "output_schema", "summary", "data", "key", "value"),
     *("tool_args", "context", "resolution_data", "lineage", "scopes", "agents"),
+    "topics",
 }
 _FLAGS = {
     *("ordered", "waiting", "counted", "watched", "streamed", "skippable", "paused"),
@@ -92,12 +95,14 @@ class Erased(NamedTuple):
         sessions: how many sessions.
         schedules: how many schedules.
         budgets: how many budgets, and counts of what was used of everybody's.
+        memories: how many memories.
     """
 
     runs: int
     sessions: int
     schedules: int
     budgets: int = 0
+    memories: int = 0
 
 
 class Users(ABC):
@@ -150,6 +155,10 @@ class Users(ABC):
     @abstractmethod
     async def delete_keys(self, user_id: str) -> None:
         """Delete a user's API keys."""
+
+    @abstractmethod
+    async def delete_memories(self, user_id: str) -> int:
+        """Delete what is remembered of a user, and say how many memories that was."""
 
     @abstractmethod
     async def delete_sessions(self, user_id: str) -> int:
@@ -235,7 +244,8 @@ class Users(ABC):
             pause = min(2 * pause, _LATER)
         await self.delete_approvals(user_id)
         sessions = await self.delete_sessions(user_id)
-        return Erased(runs, sessions, schedules, await self.delete_budgets(user_id))
+        budgets, memories = await self.delete_budgets(user_id), await self.delete_memories(user_id)
+        return Erased(runs, sessions, schedules, budgets, memories)
 
     async def export(self, user_id: str) -> AsyncGenerator[Row, None]:
         """Yield everything that belongs to a user, each with its ``kind``, as JSON values."""
@@ -245,6 +255,8 @@ class Users(ABC):
             yield {"kind": "budget", **row}
         async for row in self._all("keys", user_id):
             yield {"kind": "key", **{name: row[name] for name in row if name != "hash"}}
+        async for row in self._all("memories", user_id):
+            yield {"kind": "memory", **{name: row[name] for name in row if name != "words"}}
         async for row in self._all("approvals", user_id):
             yield {"kind": "approval", **row}
         async for row in self._all("sessions", user_id):

@@ -55,8 +55,11 @@ class Runs(Protocol):
     ) -> RunOutput:
         """Have a run go on here and now."""
 
-    def wait(self, run_id: str, timeout: None, until: Until) -> Awaitable[RunOutput | None]:
+    def wait(self, run_id: str, timeout: float | None, until: Until) -> Awaitable[RunOutput | None]:
         """Wait for a run."""
+
+    async def cancel(self, run_id: str) -> bool:
+        """Cancel a run."""
 
 
 class StoredChildren:
@@ -82,6 +85,25 @@ class StoredChildren:
                 if (record := await self._known(child)) is None:
                     raise
         return await self._go_on(child, record)
+
+    async def start(self, child: Child, parent: Definition) -> RunOutput:
+        """See :class:`kern.execution.child.Children`."""
+        self._runs.use(parent)
+        record = await self._known(child) if child.may_exist else None
+        if record is None:
+            return await self._runs.submit(child.definition, child.run, "parallel")
+        if not record.status.is_terminal:
+            await self._pin(child)
+        return RunOutput.from_record(record)
+
+    async def wait(self, run_id: str, seconds: float) -> None:
+        """See :class:`kern.execution.child.Children`."""
+        with suppress(TimeoutError):
+            await self._runs.wait(run_id, seconds, "pause")
+
+    async def cancel(self, run_id: str) -> bool:
+        """See :class:`kern.execution.child.Children`."""
+        return await self._runs.cancel(run_id)
 
     async def _known(self, child: Child) -> RunRecord | None:
         get = partial(self._runs.store.get, child.run.run_id, with_input=True)
@@ -137,10 +159,13 @@ class StoredChildren:
 
     async def _follow(self, child: Child) -> RunOutput:
         """Have a child go on that waits or is lost, here if nowhere else, and wait for it."""
+        await self._pin(child)
+        return await self._wait(child)
+
+    async def _pin(self, child: Child) -> None:
         self._runs.use(child.definition)
         get = partial(self._known, child)
         await self._background.pinned(child.definition, child.run.run_id, get)
-        return await self._wait(child)
 
     async def _wait(self, child: Child) -> RunOutput:
         run_id = child.run.run_id
@@ -161,6 +186,17 @@ class UnstoredChildren:
         answers = own_answers(paused, child.answers)
         going_on = continue_alone(definition, paused, answers, {}, child.emit, by=child.by)
         return await _ended(going_on)
+
+    async def start(self, child: Child, parent: Definition) -> RunOutput:
+        """See :class:`kern.execution.child.Children`."""
+        raise AssertionError("what is kept nowhere is no run in the background")
+
+    async def wait(self, run_id: str, seconds: float) -> None:
+        """See :class:`kern.execution.child.Children`."""
+
+    async def cancel(self, run_id: str) -> bool:
+        """See :class:`kern.execution.child.Children`."""
+        return False
 
 
 async def _ended(execution: Awaitable[RunOutput]) -> RunOutput:

@@ -11,6 +11,7 @@ from kern.dispatch.scheduler import Scheduler
 from kern.dispatch.settings import Settings
 from kern.dispatch.signals import Subscriptions
 from kern.dispatch.submission import Submission
+from kern.dispatch.telling import tell_parent
 from kern.dispatch.upkeep import Upkeep
 from kern.errors import DatabaseError
 from kern.webhooks.sender import Sender
@@ -58,7 +59,7 @@ class Duties:
             lambda run: submission.placed(run, submission.accept),
             subscriptions.listen,
         )
-        self.sender = Sender(store, settings.heartbeat)
+        self.sender = Sender(store, settings.heartbeat, tell_parent)
         self._maintenance = Maintenance(
             store.retention,
             sweep=upkeep.sweep,

@@ -61,6 +61,8 @@ class NestedEvents:
             state: what its steps say, this one included.
         """
         if isinstance(step, ChildBegun):
+            if step.background:
+                return  # Its run does not wait for it, and nor do those who read the run.
             reading = self._reading.get(step.run_id)
             if reading is None or reading.done():
                 self._ended.discard(step.run_id)
@@ -71,7 +73,7 @@ class NestedEvents:
                 self._pauses[run_id] = self._pauses.get(run_id, 0) + 1
         elif isinstance(step, ToolEnded) and self._reading:
             ended = state.children_of_last.get(step.place)
-            if ended is not None:
+            if ended is not None and ended in self._reading:
                 self._ended.add(ended)
                 if state.next_event <= self._after + 1:  # The reader has all of it.
                     self._reading.pop(ended).cancel()

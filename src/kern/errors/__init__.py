@@ -10,11 +10,13 @@ from kern.errors.checks import (
 )
 from kern.errors.database import (
     BlobNotFoundError,
+    ComponentNotFoundError,
     DatabaseError,
     DatabaseUnavailableError,
     OutcomeUnknownError,
     SchemaVersionError,
 )
+from kern.errors.knowledge import ContentError
 from kern.errors.limits import (
     BudgetExceededError,
     QueueFullError,
@@ -57,6 +59,7 @@ from kern.errors.tools import (
     AgentRunException,
     MissingToolError,
     ModelRetry,
+    NestingError,
     RetryAgentRun,
     StepError,
     StopAgentRun,
@@ -69,7 +72,9 @@ __all__ = [
     "BudgetExceededError",
     "CheckError",
     "CheckTrigger",
+    "ComponentNotFoundError",
     "ConfigurationError",
+    "ContentError",
     "ContextWindowExceededError",
     "DatabaseError",
     "DatabaseUnavailableError",
@@ -86,6 +91,7 @@ __all__ = [
     "ModelErrorKind",
     "ModelRateLimitError",
     "ModelRetry",
+    "NestingError",
     "NewerJournalError",
     "OutcomeUnknownError",
     "OutputCheckError",

@@ -12,6 +12,19 @@ class DatabaseError(KernError):
     """
 
 
+class ComponentNotFoundError(KernError):
+    """There is no saved agent or team of this id, or not this version of it.
+
+    Example:
+        >>> from kern import Agent, InMemoryDb
+        >>> try:
+        ...     Agent.load("no-such-agent", db=InMemoryDb())
+        ... except ComponentNotFoundError as error:
+        ...     print(error.message.partition(" in ")[0])
+        There is no agent 'no-such-agent'
+    """
+
+
 class DatabaseUnavailableError(DatabaseError):
     """The database cannot do it now, and may be able to later: try again.
 

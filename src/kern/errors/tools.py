@@ -35,6 +35,17 @@ class StepError(KernError):
         self.kind = kind
 
 
+class NestingError(KernError):
+    """A tool call would begin a run within too many others (``KERN_MAX_NESTING``).
+
+    It is the error of that call, and no run ends with it: the model is told.
+
+    Example:
+        >>> NestingError("No run is begun: there are 16 runs around it already.").message
+        'No run is begun: there are 16 runs around it already.'
+    """
+
+
 class ToolsetError(KernError):
     """A toolset did not say in time which tools it has.
 

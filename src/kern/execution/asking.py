@@ -10,17 +10,29 @@ from inspect import isawaitable
 from kern.aio.threads import call_in_thread
 from kern.errors import ModelError, described
 from kern.execution.attempt import Attempt
+from kern.execution.blobs import whole, without_media
 from kern.execution.observing import around_answer
 from kern.execution.pricing import priced
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Text
 from kern.models.cache import cached
 from kern.models.fallback import FallbackConfig, all_failed
 from kern.models.structured import respond, stream
+from kern.run.message import Message
 from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")
 
 _LASTING = ("authentication", "context_length", "not_found")
+
+
+async def as_sent(attempt: Attempt) -> list[Message]:
+    """Return the conversation as its model is sent it: with media, where that is shown at all."""
+    messages = attempt.conversation
+    if not attempt.spec.send_media_to_model:
+        messages = [without_media(each) for each in messages]
+    if attempt.blobs:
+        messages = await whole(attempt.store, messages, attempt.blobs, attempt.loaded)
+    return messages
 
 
 def ask_model(attempt: Attempt, request: ModelRequest) -> Awaitable[ModelResponse]:

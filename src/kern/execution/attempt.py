@@ -4,25 +4,29 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Self
 from weakref import WeakMethod
 
 from kern.aio.retry import until_available
+from kern.binder import Binder
 from kern.db.base import Store
 from kern.errors import ModelError
 from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, with_data
-from kern.execution.child import SHARES_STATE, Children
+from kern.execution.child import SHARES_STATE, Children, members_among
+from kern.execution.compacted import Conversation
 from kern.execution.journal import Emit, Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
 from kern.execution.retriever import joined
-from kern.execution.spec import Spec, debugging
+from kern.execution.spec import Definition, Spec, debugging
 from kern.execution.state import SessionState, load
 from kern.models.base import Model
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunInfo
+from kern.run.beside import compacted_in
 from kern.run.budget import Spending
 from kern.run.fold import RunState
 from kern.run.input import OVERRIDES, RunInput
@@ -31,7 +35,7 @@ from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
 from kern.run.state import CURRENT
-from kern.run.steps import StateChanged
+from kern.run.steps import ConversationCompacted, StateChanged
 from kern.run.turn import Turn
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
@@ -94,6 +98,8 @@ class Attempt:
         addressed: the message of the run to which something is added for the model, with its place.
         stored_history: the history as the run's output is to hold it.
         traceparent: the trace that it was submitted in, or None.
+        summarized: the newest summary in the runs of the history that stands for a part of it.
+        is_uncompacted: whether its conversation could not be summed up.
     """
 
     spec: Spec
@@ -139,6 +145,8 @@ class Attempt:
     addressed: tuple[int, Message] | None = None
     stored_history: Sequence[Message] = ()
     traceparent: str | None = None
+    summarized: ConversationCompacted | None = None
+    is_uncompacted: bool = False
     _told: int = 0
     session_state: SessionState | None = None
     is_new_session: bool = False
@@ -175,6 +183,8 @@ class Attempt:
         output = RunOutput.from_record(record)
         output.agent_name = spec.name
         output.model, output.model_provider = spec.model.id, spec.model.provider
+        if spec.agent.is_team:
+            output.team_id = spec.id
         return cls(
             spec,
             record.input or "",
@@ -233,14 +243,42 @@ class Attempt:
     @property
     def conversation(self) -> list[Message]:
         """Everything that the model is told, once each of its calls has a result."""
-        for turn in self.journal.state.turns[self._told :]:
-            self.add(self.messages, turn.messages, self.output.run_id)
-            self._told += 1
+        if self.spec.compression is not None:
+            return self.whole_conversation.told(self.compacted)
+        self._add_turns()
         messages = [*self.context, *self.messages]
         if self.addressed is not None:
             place, message = self.addressed
             messages[len(self.context) + place] = message
         return messages
+
+    @property
+    def whole_conversation(self) -> Conversation:
+        """The conversation before its oldest messages are summed up."""
+        self._add_turns()
+        own, turns = [*self.messages], self.state.turns
+        if self.addressed is not None:
+            place, message = self.addressed
+            own[place] = message
+        first = turns[0].message if turns else None
+        return Conversation.of(self.context, own, first, self.output.run_id)
+
+    def _add_turns(self) -> None:
+        for turn in self.journal.state.turns[self._told :]:
+            self.add(self.messages, turn.messages, self.output.run_id)
+            self._told += 1
+
+    def tell_again(self) -> None:
+        """Have the turns told anew: what their messages say has changed."""
+        if self._told:
+            first = self.state.turns[0].message
+            self.messages[:] = takewhile(lambda each: each is not first, self.messages)
+            self._told = 0
+
+    @property
+    def compacted(self) -> ConversationCompacted | None:
+        """The summary that stands for the oldest messages: the run's own, or an earlier one's."""
+        return compacted_in(self.state.beside) or self.summarized
 
     @property
     def untold(self) -> Sequence[Turn]:
@@ -262,10 +300,17 @@ class Attempt:
                 dependencies=self.spec.dependencies,
                 knowledge_filters=self._knowledge_filters(),
                 tools=[*self.tools.values()],
+                knowledge=self._knowledge(),
+                members=self._members(),
                 _agent=self.spec.agent,
                 _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
             )
         return self._run_context
+
+    def _knowledge(self) -> object:
+        told = self.spec.context_rules
+        found = None if told is None or told.retriever is None else told.retriever.knowledge
+        return None if isinstance(found, Binder) else found
 
     def _knowledge_filters(self) -> object:
         told, own = self.spec.context_rules, self.options.get("knowledge_filters")
@@ -393,10 +438,15 @@ class Attempt:
             given = tuple(with_data(each, self.loaded) for each in given)
         self.add(self.messages, given, self.output.run_id)
 
+    def _members(self) -> list[Definition] | None:
+        """Return the members of the team that runs, or None."""
+        return members_among(self.tools.values()) if self.spec.agent.is_team else None
+
     def show_tools(self) -> None:
         """Let the run's context say what the model can have called."""
         if self._run_context is not None:
             self._run_context.tools = [*self.tools.values()]
+            self._run_context.members = self._members()
 
     def add(self, to: list[Message], messages: Sequence[Message], run_id: str) -> None:
         """Add messages of a run to others."""

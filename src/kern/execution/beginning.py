@@ -13,15 +13,8 @@ from kern.binder import Binder
 from kern.errors import described
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import without_media
-from kern.execution.context import (
-    Told,
-    addressed,
-    before_input,
-    has_names,
-    recent,
-    system_message,
-    written,
-)
+from kern.execution.compacted import kept_in, mark
+from kern.execution.context import Told, addressed, before_input, recent, system_message
 from kern.execution.context_rules import (
     ADD_HISTORY,
     RUN_OPTIONS,
@@ -35,6 +28,7 @@ from kern.execution.context_rules import (
 )
 from kern.execution.sessions import summary_of
 from kern.execution.values import as_parent, given_media, run_values
+from kern.execution.written import has_names, written
 from kern.run.codec import decode_object
 from kern.run.given import run_input_of
 from kern.run.input import messages_of
@@ -95,7 +89,12 @@ async def tell(attempt: Attempt) -> None:
     history = _answered(attempt, shown + earlier[end:])
     built = attempt.state.told
     if built is None:
-        varies = rules.varies or any(map(has_names, attempt.tool_instructions))
+        calls = spec.call_rules
+        varies = (
+            rules.varies
+            or any(map(has_names, attempt.tool_instructions))
+            or attempt.tool_instructions != (() if calls is None else calls.instructions)
+        )
         built = await _built(attempt, rules) if varies else _constant(attempt, rules)
         if varies:
             attempt.journal.keep(built)
@@ -136,6 +135,7 @@ async def _built(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
         returned,
         has_form=_has_form(attempt),
         summary=await summary_of(attempt) if parts.tells_summary else None,
+        memories=await _memories(attempt) if parts.tells_memories else (),
         tool_instructions=attempt.tool_instructions,
     )
     dependencies = {} if not parts.tells_dependencies else shown_dependencies(context.dependencies)
@@ -155,6 +155,13 @@ async def _built(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
         written(dependencies) if dependencies else None,
         references,
     )
+
+
+async def _memories(attempt: Attempt) -> tuple[str, ...]:
+    """Return what is remembered of the user; who has nobody remembered imports nothing for it."""
+    from kern.execution.remembering import memories_of
+
+    return await memories_of(attempt)
 
 
 def _query(messages: Sequence[Message]) -> str:
@@ -192,7 +199,7 @@ async def _history(attempt: Attempt, limit: int) -> list[Message]:
     store, output, messages = attempt.store, attempt.output, list[Message]()
     if store is None or not (limit or attempt.history):
         return messages
-    if attempt.state.turns:
+    if attempt.state.turns or attempt.history:
         # What the model was told in the first attempt, not what the session says by now.
         found = await until_available(lambda: store.outputs(attempt.history))
     else:
@@ -211,9 +218,14 @@ async def _history(attempt: Attempt, limit: int) -> list[Message]:
         )
         attempt.history = tuple(run_id for run_id, _ in found)
     has_results = False
+    rules = attempt.spec.compression
+    compacts = rules is not None and rules.conversation is not None
     for earlier, text in found:
-        said = messages_of(decode_object(text))
-        own = [each for each in said if not each.from_history]
+        values = decode_object(text)
+        own = [each for each in messages_of(values) if not each.from_history]
+        if compacts:
+            mark(own, earlier)
+            attempt.summarized = kept_in(values, output.user_id) or attempt.summarized
         attempt.add(messages, own, earlier)
         has_results |= bool(own) and (own[0].role == "tool" or _ends_with_calls(own))
     if has_results:

@@ -6,6 +6,7 @@ the session's state is its parent's to write: it begins with a copy, and what it
 part of the call's result.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -15,9 +16,10 @@ from msgspec.structs import replace as with_values
 
 from kern.aio.retry import until_available
 from kern.db.base import Store
+from kern.errors import ConfigurationError, NestingError
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import whole
-from kern.execution.child import SHARES_STATE, Child, Children
+from kern.execution.child import DEPTH, SHARES_STATE, Child, Children
 from kern.execution.limits import remaining
 from kern.execution.spec import Definition
 from kern.execution.steps import CallSteps
@@ -26,7 +28,8 @@ from kern.run.base import RunContext, RunStatus
 from kern.run.identity import derived_id
 from kern.run.input import RunInput
 from kern.run.message import Message
-from kern.run.record import NewRun
+from kern.run.numbers import check_count
+from kern.run.record import PARENT, NewRun
 from kern.run.requirement import CallPaused, RunRequirement, place_of
 from kern.run.state import merged, texts_of, values_of, without_current
 from kern.run.steps import OPTIONS_VERSION, ChildBegun, ChildEnded, Continued
@@ -55,7 +58,7 @@ class ChildCall:
         """
         steps = context._own_steps()
         assert isinstance(steps, CallSteps)
-        self.attempt, self._place = steps.attempt, steps.place
+        self.attempt, self._place, self._steps = steps.attempt, steps.place, steps
         self._context = context
 
     async def carry(
@@ -75,10 +78,12 @@ class ChildCall:
 
         Raises:
             CallPaused: it waits for a person.
+            NestingError: too many runs are within each other.
             UsageLimitError: the parent has used as much as it may.
             DatabaseError: it could not be accepted, or its end not stored.
         """
         attempt, context = self.attempt, self._context
+        child_depth(attempt)  # No child is told of that may not be.
         key = context.idempotency_key
         run_id = derived_id(attempt.output.run_id, key, definition.id, arguments)
         given = without_current(context.session_state or {})
@@ -106,11 +111,56 @@ class ChildCall:
         self._take_state(child, given)
         return child
 
+    async def start(
+        self,
+        definition: Definition,
+        arguments: str,
+        make: Callable[[], Awaitable[NewRun]],
+        children: Children,
+    ) -> RunOutput:
+        """Have the child begin in the background, once, and return it as it stands.
+
+        That it begins is committed before, so that this run is told of its end, whatever becomes
+        of the call. The state of its session is its own to write, as that of any other run there.
+
+        Args:
+            definition: the agent that runs.
+            arguments: what the model wrote.
+            make: makes the run; its ids are chosen here.
+            children: carries it out.
+
+        Raises:
+            UsageLimitError: the parent has used as much as it may.
+            QueueFullError: too many runs of the agent wait.
+            DatabaseError: it could not be accepted.
+        """
+        attempt = self.attempt
+        key, parent_id = self._context.idempotency_key, attempt.output.run_id
+        run_id = derived_id(parent_id, key, definition.id, arguments)
+        may_exist = attempt.state.children_of_last.get(self._place) == run_id
+        run = self._run(await make(), run_id, {}, await remaining(attempt))
+        said = RunInput.from_json(run.input)
+        own = ("session_state", SHARES_STATE)
+        options = {name: each for name, each in said.options.items() if name not in own}
+        run = with_values(run, input=replace(said, options=options).to_json(), webhook=PARENT)
+        if not may_exist:
+            attempt.journal.keep(ChildBegun(self._place, run_id, background=True))
+            await self._steps.commit()
+        child = Child(definition, run, False, may_exist, (), None, None)
+        return await children.start(child, attempt.spec.agent)
+
     async def conversation(self) -> list[Message]:
         """Return what was said until now, but for the system message and the calls under way."""
         messages = [each for each in self._context.messages if each.role != "system"]
         while messages and messages.pop().role != "assistant":  # The answer with this call.
             pass
+        return await self._whole(messages)
+
+    async def given(self) -> list[Message]:
+        """Return what the run was given."""
+        return await self._whole(self.attempt.asked)
+
+    async def _whole(self, messages: Sequence[Message]) -> list[Message]:
         attempt = self.attempt
         return list(await whole(attempt.store, messages, attempt.blobs, attempt.loaded))
 
@@ -125,7 +175,12 @@ class ChildCall:
     ) -> NewRun:
         """Return the run as the child of this one."""
         output, said = self.attempt.output, RunInput.from_json(run.input)
-        options = {**said.options, "session_state": state, SHARES_STATE: True}
+        options = {
+            **said.options,
+            "session_state": state,
+            SHARES_STATE: True,
+            DEPTH: child_depth(self.attempt),
+        }
         return with_values(
             run,
             run_id=run_id,
@@ -167,6 +222,39 @@ class ChildCall:
         after = merged(texts_of(without_current(state)), [(before, texts_of(child.session_state))])
         current = {key: value for key, value in state.items() if key not in without_current(state)}
         context.session_state = {**values_of(after), **current}
+
+
+def child_depth(attempt: Attempt) -> int:
+    """Return how many runs a child of an attempt's run is within.
+
+    Raises:
+        NestingError: they are too many.
+        ConfigurationError: the environment says no number.
+    """
+    before = attempt.options.get(DEPTH)
+    depth = (before if isinstance(before, int) else 0) + 1
+    if depth > (deepest := max_nesting()):
+        raise NestingError(
+            f"No run is begun: there are {deepest} runs around it already, each within the one "
+            "before. Answer without it. Agents that call each other in a circle are not meant to "
+            "go on for so long; where that is right, set KERN_MAX_NESTING higher."
+        )
+    return depth
+
+
+def max_nesting() -> int:
+    """Return how many runs there may be around one (``KERN_MAX_NESTING``, by default 16).
+
+    Raises:
+        ConfigurationError: the environment says no number.
+    """
+    given = os.environ.get("KERN_MAX_NESTING") or "16"
+    try:
+        return check_count("KERN_MAX_NESTING", int(given), ConfigurationError)
+    except ValueError:
+        raise ConfigurationError(
+            f"KERN_MAX_NESTING must be a whole number above 0, not {given!r:.50}."
+        ) from None
 
 
 def child_state(child: RunOutput, otherwise: Mapping[str, object]) -> Mapping[str, object]:

@@ -11,14 +11,9 @@ from typing import Any
 
 from kern.binder import Binder, Known, is_portable, name_of
 from kern.errors import ConfigurationError, described
-from kern.execution.context import (
-    ContextParts,
-    Told,
-    has_names,
-    json_values,
-    system_message,
-)
+from kern.execution.context import ContextParts, Told, system_message
 from kern.execution.retriever import Retriever
+from kern.execution.written import has_names, json_values
 from kern.run.base import RUN_VALUES, RunContext
 from kern.run.given import RunInput
 from kern.run.message import Message
@@ -65,8 +60,12 @@ class ContextRules:
     def __post_init__(self) -> None:
         parts, retriever = self.parts, self.retriever
         names = has_names_in(parts, {})
-        told = parts.tells_time, parts.tells_state, parts.tells_summary, parts.tells_dependencies
-        found = retriever is not None and retriever.adds_found
+        told = (
+            *(parts.tells_time, parts.tells_state, parts.tells_summary),
+            *(parts.tells_dependencies, parts.tells_memories),
+        )
+        # The names of filters, of which the model is told, are as the knowledge base has them now.
+        found = retriever is not None and (retriever.adds_found or retriever.tells_filters)
         varies = bool(self.functions or names or found or any(told))
         forms = () if varies else (False, True)
         constant = tuple(system_message(parts, Told(has_form=has_form)) for has_form in forms)
@@ -76,8 +75,9 @@ class ContextRules:
     @property
     def is_portable(self) -> bool:
         """Whether its functions are at the level of a module, so they hold nothing of a caller."""
-        searched = () if self.retriever is None else (self.retriever.function,)
-        return all(is_portable(each.function) for each in (*self.functions.values(), *searched))
+        return all(is_portable(each.function) for each in self.functions.values()) and (
+            self.retriever is None or self.retriever.is_portable
+        )
 
     @classmethod
     def of_text(cls, text: str | None) -> "ContextRules":
@@ -191,6 +191,7 @@ def told_of(
     *,
     has_form: bool = False,
     summary: str | None = None,
+    memories: Sequence[str] = (),
     tool_instructions: Sequence[str] = (),
 ) -> Told:
     """Return what is known of a run, for its system message.
@@ -200,6 +201,7 @@ def told_of(
         returned: what the agent's functions returned.
         has_form: whether the answer has a form.
         summary: of the session.
+        memories: of the user.
         tool_instructions: what toolkits and tools say of their use.
     """
     state, dependencies = context.session_state or {}, context.dependencies.items()
@@ -218,6 +220,7 @@ def told_of(
         tool_instructions=tool_instructions,
         now=datetime.now(UTC).astimezone(),
         has_form=has_form,
+        memories=memories,
     )
 
 

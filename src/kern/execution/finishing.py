@@ -16,7 +16,7 @@ from kern.execution.limits import check_usage
 from kern.execution.middleware import around_model
 from kern.execution.observing import around_answer
 from kern.execution.pricing import priced
-from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema
+from kern.models.base import Model, ModelRequest, ModelResponse, OutputSchema, ToolChoice
 from kern.models.cache import cached
 from kern.models.form import Form, UnfitError
 from kern.models.structured import respond
@@ -25,6 +25,7 @@ from kern.run.happened import complaint
 from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, AnswerRefused, SecondaryAnswered
+from kern.run.tool import ToolSchema
 
 logger = logging.getLogger("kern")
 
@@ -166,7 +167,12 @@ async def _suggest(attempt: Attempt, followups: Followups) -> None:
 
 
 async def ask_secondary(
-    attempt: Attempt, model: Model, messages: Sequence[Message], form: OutputSchema | None
+    attempt: Attempt,
+    model: Model,
+    messages: Sequence[Message],
+    form: OutputSchema | None,
+    tools: Sequence[ToolSchema] = (),
+    tool_choice: ToolChoice | None = None,
 ) -> ModelResponse:
     """Have a model answer beside the run's own, once what came before is written.
 
@@ -175,6 +181,8 @@ async def ask_secondary(
         model: who is asked.
         messages: what it is told.
         form: what its answer has to be, or None.
+        tools: what it may call, or what the messages speak of; its calls are the caller's to make.
+        tool_choice: whether it is to call them.
 
     Raises:
         ModelError: the model failed.
@@ -185,7 +193,8 @@ async def ask_secondary(
     await attempt.journal.commit()
     await check_usage(attempt)
     middleware, info = attempt.spec.middleware, attempt.info
-    ask, request = partial(respond, cached(model)), ModelRequest(messages, output_schema=form)
+    ask = partial(respond, cached(model))
+    request = ModelRequest(messages, tools, tool_choice=tool_choice, output_schema=form)
     answer = priced(attempt, model, around_model(middleware, info, ask)(request))
     return await around_answer(middleware, info, model, request, answer)
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from kern.aio.batch import to_the_end
 from kern.aio.retry import until_available
 from kern.db.base import Store
+from kern.memory.changes import MemoryChanges
 from kern.models.base import Model, ModelResponse
 from kern.run.agent import RunOutput
 from kern.run.codec import join_halves
@@ -97,6 +98,7 @@ class Journal:
         self._is_closed = False
         self._unwritten: list[Entry] = []
         self._untold: list[tuple[Entry, list[Happened]]] = []
+        self._changes: dict[int, MemoryChanges] = {}
         self._pending: list[str] = []
         self._writing = asyncio.Lock()
         self._flush: asyncio.Task[None] | None = None
@@ -226,6 +228,11 @@ class Journal:
         """Have a step written together with what comes next, the run's end at the latest."""
         self._add(step, self.state.next_event)
 
+    def keep_with(self, step: AnyStep, changes: MemoryChanges) -> None:
+        """Have a step written as :meth:`keep` has it, with what follows from it, or neither."""
+        self._changes[self.state.last_seq + 1] = changes
+        self.keep(step)
+
     def tell(self, step: AnyStep) -> None:
         """Have a step written soon where somebody reads the run, else with what comes next."""
         if self._is_closed:
@@ -260,7 +267,8 @@ class Journal:
             self._flush = None  # Its end refers to this, and this to it.
         async with self._writing:
             rows, self._unwritten = self._rows(self._unwritten), []
-        return rows
+        # What says of changes that they were made goes with them only.
+        return [each for each in rows if each.seq not in self._changes] if self._changes else rows
 
     def _cover(self, step: ModelAnswered | CallBroken) -> None:
         """Add a step that stands for the pieces of its call too."""
@@ -329,16 +337,27 @@ class Journal:
                 return
             self._has_pieces |= any(row.type in PIECE_KINDS for row in rows)
             append = partial(store.append, run_id, self._attempt, rows, self._streamed)
+            if self._changes and (changes := self._changes_with(rows)):
+                values = run_id, self._attempt, rows, self._streamed, changes
+                append = partial(store.memories.append, *values)
             appended = await (until_available(append) if waits else append())
             if appended is None:
                 raise StaleAttemptError(f"run {run_id}: attempt {self._attempt} is stale")
             log_lost(run_id, appended.lost)
             written = {row.seq for row in rows}
+            if self._changes:
+                self._changes = {
+                    seq: each for seq, each in self._changes.items() if seq not in written
+                }
             self._unwritten = [each for each in self._unwritten if each.seq not in written]
             self.readable = readable
             self._tell_until(self.entries[readable - 1].seq)
         if self._streamed:
             self.on_write(run_id)
+
+    def _changes_with(self, rows: list[JournalRow]) -> dict[int, MemoryChanges]:
+        """Return what is changed with rows, by the number of the row that says so."""
+        return {each.seq: self._changes[each.seq] for each in rows if each.seq in self._changes}
 
     def _rows(self, entries: list[Entry]) -> list[JournalRow]:
         """Return the rows for entries; pieces only while somebody reads them."""

@@ -6,13 +6,14 @@ from dataclasses import replace
 from functools import partial
 
 from kern.errors import ModelError
-from kern.execution.asking import ask_model
+from kern.execution.asking import as_sent, ask_model
 from kern.execution.attempt import Attempt
 from kern.execution.beginning import resolve_dependencies, tell
-from kern.execution.blobs import keep_answer, whole, without_media
-from kern.execution.calls import check_calls, starts, use_tools
+from kern.execution.blobs import keep_answer
+from kern.execution.calls import use_tools
 from kern.execution.cancellation import managed
 from kern.execution.decisions import decide_known
+from kern.execution.due_calls import check_calls, starts
 from kern.execution.finishing import asked_of_model, is_fit, suggest
 from kern.execution.hook_calls import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage
@@ -20,6 +21,7 @@ from kern.execution.managing import stop_if_cancelled
 from kern.execution.middleware import AskModel, around_model
 from kern.execution.observing import observed_by
 from kern.execution.offering import disconnect, list_tools
+from kern.execution.reports import take_last_reports, take_reports
 from kern.execution.requirements import foresee
 from kern.execution.retrying import pause_before_retry
 from kern.execution.sessions import introduce, leave
@@ -64,7 +66,8 @@ async def _carry_out(attempt: Attempt) -> None:
     attempt.tools = spec.tools
     if spec.dependencies or attempt.options:
         await resolve_dependencies(attempt)
-    if spec.call_rules is not None or spec.toolsets or spec.context_rules is not None:
+    asks = spec.call_rules is not None or spec.context_rules is not None
+    if asks or spec.toolsets or spec.remembering is not None:
         await list_tools(attempt)
     if attempt.uses_state:
         await attempt.load_state()
@@ -75,6 +78,10 @@ async def _carry_out(attempt: Attempt) -> None:
     if spec.session_rules is not None and spec.session_rules.introduction:
         await introduce(attempt, spec.session_rules.introduction)
     await tell(attempt)
+    if spec.reasoning is not None:
+        from kern.execution.reasoning import think
+
+        await think(attempt, spec.reasoning)
     while True:
         try:
             return await _go_on(attempt)
@@ -111,6 +118,8 @@ async def _go_on(attempt: Attempt) -> None:
         if managed.manager is not None:
             await stop_if_cancelled(attempt.output.run_id)
         if state.is_answered:
+            if state.started and await take_last_reports(attempt):
+                continue
             if attempt.answering is None or await is_fit(attempt):
                 return await _finish(attempt)
         elif state.turns and state.turns[-1].open_calls:
@@ -129,6 +138,10 @@ async def _finish(attempt: Attempt) -> None:
         await suggest(attempt)
     if spec.session_rules is not None:
         await leave(attempt, spec.session_rules)
+    if spec.remembering is not None:
+        from kern.execution.remembering import remember
+
+        await remember(attempt, spec.remembering)
     if hooks is not None:
         start_in_background(attempt, hooks)
 
@@ -154,6 +167,12 @@ async def _resume(attempt: Attempt) -> None:
 
 async def _ask(attempt: Attempt) -> None:
     """Have the model answer, and write the answer down before anything follows from it."""
+    if attempt.state.started:
+        await take_reports(attempt)
+    if attempt.spec.compression is not None:
+        from kern.execution.compression import compress
+
+        await compress(attempt, attempt.spec.compression)
     check_turns(attempt)
     if attempt.limits or attempt.spending is not None:
         await check_usage(attempt)
@@ -205,13 +224,9 @@ def _keep_answer(attempt: Attempt, response: ModelResponse, message: Message) ->
 
 
 async def _respond(attempt: Attempt) -> ModelResponse:
-    spec, messages = attempt.spec, attempt.conversation
-    if not spec.send_media_to_model:
-        messages = [without_media(each) for each in messages]
-    if attempt.blobs:
-        messages = await whole(attempt.store, messages, attempt.blobs, attempt.loaded)
+    spec = attempt.spec
     request = ModelRequest(
-        messages,
+        await as_sent(attempt),
         [tool.schema for tool in attempt.tools.values()],
         attempt.handle,
         None if spec.tool_choice is None else _tool_choice(attempt, spec.tool_choice),

@@ -40,10 +40,14 @@ async def list_tools(attempt: Attempt) -> None:
     for toolset in spec.toolsets:
         await _add_listed(attempt, toolset)
     told = spec.context_rules
-    if told is not None and told.retriever is not None and told.retriever.has_tool:
+    if told is not None and told.retriever is not None:
         from kern.execution.knowledge import offer
 
-        offer(attempt, told.retriever)
+        await offer(attempt, told.retriever)
+    if spec.remembering is not None and spec.remembering.has_tool:
+        from kern.execution.remembering import offer as offer_memory
+
+        offer_memory(attempt, spec.remembering)
     if rules is not None and rules.client:
         from kern.run.overrides import check_names
 
@@ -74,7 +78,11 @@ async def _add_tools(attempt: Attempt, made: Collected) -> None:
 
 async def _add_listed(attempt: Attempt, toolset: Toolset) -> None:
     values = await run_values(attempt, toolset.asks_for) if toolset.asks_for else {}
-    _add_named(attempt, await toolset.listed(attempt.info, values))
+    tools = await toolset.listed(attempt.info, values)
+    _add_named(attempt, tools)
+    attempt.tool_instructions += tuple(
+        each.instructions for each in tools if each.instructions and each.add_instructions
+    )
 
 
 def _add_named(attempt: Attempt, tools: Iterable[Tool]) -> None:

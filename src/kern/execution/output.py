@@ -4,15 +4,32 @@ from collections import defaultdict
 from copy import copy
 from typing import cast
 
+from kern.compression.rules import Compacting, Shortening
 from kern.execution.attempt import Attempt
+from kern.execution.compacted import KEPT, kept
+from kern.execution.reasoning_rules import Thinking
 from kern.models.base import Model
+from kern.reasoning.step import step_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
+from kern.run.beside import thoughts_of
 from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.message import Message
 from kern.run.metrics import Metrics, ModelMetrics
-from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, SESSION_SUMMARY, SecondaryAnswered
+from kern.run.steps import (
+    FOLLOWUPS,
+    MEMORY_MODEL,
+    OUTPUT_MODEL,
+    PARSER_MODEL,
+    SESSION_SUMMARY,
+    Beside,
+    ConversationCompacted,
+    ResultsCompressed,
+    SecondaryAnswered,
+    TextsEmbedded,
+    Thought,
+)
 
 _TYPES = {FOLLOWUPS: "followup_model", SESSION_SUMMARY: "session_summary_model"}
 
@@ -34,6 +51,10 @@ def show(attempt: Attempt) -> None:
         _show_client_calls(attempt)
     if attempt.answering is not None or state.hooks:
         _show_answer(attempt)
+    if state.beside or attempt.summarized is not None or attempt.spec.compression is not None:
+        _show_beside(attempt)
+    if output.tools:
+        _show_thoughts(attempt)
     duration, output.metrics = output.metrics.duration, state.metrics
     output.metrics.duration = duration
     if state.children:
@@ -48,6 +69,40 @@ def show(attempt: Attempt) -> None:
         output.wait_for(state.requirements)
     if attempt.session_state is not None:
         output.session_state = attempt.session_state.stored
+
+
+def _show_beside(attempt: Attempt) -> None:
+    """Let the output show what was thought before the answer, and the summary that stands for it.
+
+    The summary is for later runs of the session: what the output itself says is whole.
+    """
+    output, state, rules = attempt.output, attempt.journal.state, attempt.spec.compression
+    thoughts = thoughts_of(state.beside)
+    if thoughts is not None and not thoughts.is_empty:
+        output.reasoning_steps = thoughts.steps
+        output.more = {**(output.more or {}), "thoughts": thoughts.text}
+    how = None if rules is None else rules.conversation
+    if how is None:
+        return
+    step = attempt.compacted
+    if how.is_whole and state.is_answered and (text := state.answer_text):
+        step = ConversationCompacted(text, output.run_id)
+    session = attempt.spec.session_rules
+    if step is not None and step.count is not None and session and not session.stores_tools:
+        step = attempt.summarized  # Who counts messages counts those that are stored.
+    if step is not None:
+        output.more = {**(output.more or {}), KEPT: kept(step, output.user_id)}
+
+
+def _show_thoughts(attempt: Attempt) -> None:
+    """Let the output show what the model has thought by calling tools for that."""
+    output = attempt.output
+    thinking = {name for name, tool in attempt.tools.items() if tool.is_thought}
+    noted = [each for each in output.tools if each.tool_name in thinking]
+    if noted:
+        before = thoughts_of(attempt.journal.state.beside)
+        steps = [step for each in noted if (step := step_of(each.tool_args)) is not None]
+        output.reasoning_steps = [*(before.steps if before else ()), *steps]
 
 
 def _show_client_calls(attempt: Attempt) -> None:
@@ -121,6 +176,15 @@ def details_of(attempt: Attempt) -> dict[str, list[ModelMetrics]]:
             whose = (step.model, None) if asked is None else (asked.id, asked.provider)
             kind = _TYPES.get(step.name, step.name)
             used[kind].setdefault(whose, Metrics()).add(step.metrics)
+    for beside in attempt.state.beside:
+        if isinstance(beside, TextsEmbedded):
+            whose = beside.model, beside.provider
+        elif beside.metrics.model_calls:
+            whom = _model_beside(attempt, beside)
+            whose = whom.id, whom.provider
+        else:
+            continue
+        used[beside.name].setdefault(whose, Metrics()).add(beside.metrics)
     for child in attempt.state.children:
         for kind, models in (child.details or {}).items():
             for each in models:
@@ -131,10 +195,22 @@ def details_of(attempt: Attempt) -> dict[str, list[ModelMetrics]]:
     }
 
 
+def _model_beside(attempt: Attempt, step: Beside) -> Model:
+    spec, how = attempt.spec, attempt.spec.compression
+    rules: Thinking | Shortening | Compacting | None = spec.reasoning
+    if not isinstance(step, Thought):
+        rules = None
+        if how is not None:
+            rules = how.results if isinstance(step, ResultsCompressed) else how.conversation
+    return spec.model if rules is None or rules.model is None else rules.model
+
+
 def _secondary_model(attempt: Attempt, name: str) -> Model | None:
     answering, rules = attempt.answering, attempt.spec.session_rules
     if name == SESSION_SUMMARY and rules is not None and rules.summarizing is not None:
         return rules.summarizing.model or attempt.spec.model
+    if name == MEMORY_MODEL and (remembering := attempt.spec.remembering) is not None:
+        return remembering.capture.model or attempt.spec.model
     if answering is None:
         return None
     secondary = {OUTPUT_MODEL: answering.output, PARSER_MODEL: answering.parser}.get(name)

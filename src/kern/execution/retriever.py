@@ -1,16 +1,16 @@
-"""Where an agent looks things up: a user's retriever, and how much of what it finds is told."""
+"""Where an agent looks things up, and how much of what it finds is told."""
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeGuard
 
 from kern.aio.threads import call_in_thread
-from kern.binder import Binder, Known, name_of
+from kern.binder import Binder, Known, is_portable, name_of
 from kern.errors import ConfigurationError
-from kern.execution.context import ReferencesFormat, json_values
+from kern.execution.written import ReferencesFormat, json_values
 from kern.run.base import RUN_VALUES
 
 LIMIT = 100_000
@@ -19,12 +19,40 @@ LIMIT = 100_000
 _OWN: Known = {**RUN_VALUES, "query": None, "num_documents": None, "filters": None}
 
 
+class KnowledgeBase(Protocol):
+    """What agents look things up in, such as :class:`kern.knowledge.Knowledge`."""
+
+    async def aretrieve(
+        self, query: str, num_documents: int | None = None, filters: Any = None
+    ) -> Sequence[object]:
+        """Return the documents that fit a query: objects, dicts or texts.
+
+        Args:
+            query: what is looked for.
+            num_documents: how many at most; by default its own number.
+            filters: what narrows the search.
+        """
+
+    async def aget_valid_filters(self) -> Sequence[str]:
+        """Return the names by which a search can be narrowed."""
+
+    async def aadd(self, text: str, name: str, metadata: Mapping[str, object]) -> None:
+        """Add a text that an agent has written.
+
+        Args:
+            text: the text.
+            name: what it is called.
+            metadata: what it can be filtered by.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Retriever:
     """Where an agent looks things up.
 
     Attributes:
-        function: finds documents.
+        function: finds documents; None where the knowledge base does.
+        knowledge: the knowledge base, or a function that returns it.
         num_documents: how many it is to find, where nobody says.
         filters: what narrows each search, by the agent.
         lets_model_filter: whether the model may narrow a search further.
@@ -32,9 +60,11 @@ class Retriever:
         adds_found: whether what is found for the input is told with it.
         tells_of_tool: whether the model is told to search before it answers.
         format: how documents are written.
+        updates: whether the model is given a tool to add to the knowledge base.
     """
 
-    function: Binder
+    function: Binder | None = None
+    knowledge: KnowledgeBase | Binder | None = None
     num_documents: object = 10
     filters: object = None
     lets_model_filter: bool = False
@@ -42,23 +72,76 @@ class Retriever:
     adds_found: bool = False
     tells_of_tool: bool = True
     format: ReferencesFormat = "json"
+    updates: bool = False
 
     @classmethod
-    def of(cls, function: Callable[..., object], **rules: Any) -> Self:
-        """Return a user's function as a retriever.
+    def of(
+        cls, function: Callable[..., object] | None, knowledge: object = None, **rules: Any
+    ) -> Self:
+        """Return a user's function, or a knowledge base, as a retriever.
 
         Args:
             function: finds documents; where it has a number of them by default, it finds as many.
+            knowledge: what is searched where there is no function, and added to: a knowledge base,
+                or a function that returns one.
             rules: the other attributes.
 
         Raises:
-            ConfigurationError: it asks for what there is not.
+            ConfigurationError: one asks for what there is not, or is none.
         """
+        if knowledge is not None:
+            rules["knowledge"] = _knowledge(knowledge)
+        if function is None:
+            rules["num_documents"] = None
+            return cls(None, **rules)
         binder = Binder(function, _OWN, what="The knowledge_retriever")
         number = inspect.signature(function).parameters.get("num_documents")
         if number is not None and number.default is not number.empty:
             rules["num_documents"] = number.default
         return cls(binder, **rules)
+
+    @property
+    def names(self) -> Set[str]:
+        """What its functions ask for of a run."""
+        asked = [each.names for each in (self.function, self.knowledge) if isinstance(each, Binder)]
+        return frozenset().union(*asked)
+
+    @property
+    def tells_filters(self) -> bool:
+        """Whether the model is told by which names it can filter."""
+        return self.has_tool and self.lets_model_filter and self.function is None
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether it holds nothing of a caller: a knowledge base itself may be a caller's own."""
+        return all(
+            isinstance(each, Binder) and is_portable(each.function)
+            for each in (self.function, self.knowledge)
+            if each is not None
+        )
+
+    async def base(self, own: Mapping[str, object]) -> KnowledgeBase:
+        """Return the knowledge base.
+
+        Args:
+            own: what functions ask for of the run.
+
+        Raises:
+            ConfigurationError: there is none, or the function for it returned something else.
+            Exception: what the function raised.
+        """
+        found = self.knowledge
+        if isinstance(found, Binder):
+            made = await found.call(own)
+            if not _is_knowledge(made):
+                raise ConfigurationError(
+                    f"The function {name_of(found.function)} for knowledge returned "
+                    f"{type(made).__name__}. Return a Knowledge."
+                )
+            return made
+        if found is None:
+            raise ConfigurationError("The agent has no knowledge. Give it one: Agent(knowledge=).")
+        return found
 
     async def documents(
         self,
@@ -71,16 +154,20 @@ class Retriever:
         """Return what is found, as JSON values, within bounds.
 
         Args:
-            own: what the function asks for of the run.
+            own: what its functions ask for of the run, see :attr:`names`.
             query: what is looked for.
             num_documents: how many documents it is to find.
             filters: what narrows the search.
 
         Raises:
-            ConfigurationError: the function returns no documents.
+            ConfigurationError: the function returns no documents, or no knowledge base.
             Exception: what it raises.
         """
         number = self.num_documents if num_documents is None else num_documents
+        if self.function is None:
+            base = await self.base(own)
+            documents = await base.aretrieve(query, num_documents, filters)
+            return await call_in_thread(partial(_within_bounds, [*documents]))
         asked = {"query": query, "num_documents": number, "filters": filters}
         found = await self.function.call({**own, **asked})
         if found is None:
@@ -101,6 +188,52 @@ def joined(outer: object, inner: object) -> object:
     if isinstance(outer, Mapping) and isinstance(inner, Mapping):
         return {**outer, **inner}
     return inner or outer
+
+
+def narrowed(outer: object, asked: Mapping[str, object]) -> object:
+    """Return filters that a model has asked for beside those that hold anyway, which it meets, too.
+
+    Args:
+        outer: those of agent and run.
+        asked: those of the model, as values by names.
+
+    Raises:
+        ValueError: they are more than that.
+    """
+    if "op" in asked:
+        raise ValueError("filters are values by the names of fields, such as {'lang': 'en'}.")
+    if not outer:
+        return asked
+    if isinstance(outer, Mapping) and "op" not in outer:
+        return {**asked, **outer}
+    if isinstance(outer, Sequence) and not isinstance(outer, str | bytes):
+        return [*outer, asked]
+    return [outer, asked]
+
+
+def as_values(filters: object) -> object:
+    """Return filters as JSON values, as far as they are conditions."""
+    from kern.filters import FilterExpr
+
+    if isinstance(filters, FilterExpr):
+        return filters.to_dict()
+    if isinstance(filters, list | tuple):
+        return [as_values(each) for each in filters]
+    return filters
+
+
+def _is_knowledge(value: object) -> TypeGuard[KnowledgeBase]:
+    return callable(getattr(value, "aretrieve", None))
+
+
+def _knowledge(given: object) -> KnowledgeBase | Binder:
+    if _is_knowledge(given):
+        return given
+    if callable(given) and not isinstance(given, type):
+        return Binder(given, RUN_VALUES, what=f"The function for knowledge {name_of(given)}")
+    raise ConfigurationError(
+        f"knowledge must be a Knowledge, or a function that returns one, not {given!r:.80}."
+    )
 
 
 def _within_bounds(documents: list[object] | tuple[object, ...]) -> list[object]:

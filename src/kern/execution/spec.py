@@ -5,12 +5,15 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
+from kern.compression.rules import Compression
 from kern.execution.answering import Answering
 from kern.execution.call_rules import CallRules
 from kern.execution.context_rules import ContextRules
 from kern.execution.hooks import Hooks
+from kern.execution.memory_rules import MemoryRules
 from kern.execution.middleware import Middleware
 from kern.execution.observing import with_observers
+from kern.execution.reasoning_rules import Thinking
 from kern.execution.retrying import Retrying
 from kern.execution.session_rules import SessionRules
 from kern.models.base import CallOptions, Model, ToolChoice
@@ -35,6 +38,10 @@ class Definition(Protocol):
         """What people call it."""
 
     @property
+    def is_team(self) -> bool:
+        """Whether it leads others, to which it hands its work on."""
+
+    @property
     def model(self) -> Model:
         """Who answers."""
 
@@ -53,6 +60,10 @@ class Definition(Protocol):
     @property
     def session_rules(self) -> SessionRules | None:
         """What its runs leave in their session beside themselves."""
+
+    @property
+    def remembering(self) -> MemoryRules | None:
+        """How memories of its users are drawn; None where they are not."""
 
     @property
     def session_tools(self) -> Sequence[Tool]:
@@ -135,6 +146,14 @@ class Definition(Protocol):
         """What is called before and after its runs; None for nothing."""
 
     @property
+    def thinking(self) -> Thinking | None:
+        """How a model thinks before the first answer; None where none does."""
+
+    @property
+    def compression(self) -> Compression | None:
+        """How what the model is told is made smaller; None for not at all."""
+
+    @property
     def retrying(self) -> Retrying | None:
         """How a failed run is tried again; None for kern's own way."""
 
@@ -183,6 +202,9 @@ class Spec(msgspec.Struct, frozen=True):
         session_rules: what its runs leave in their session beside themselves, or None.
         hooks: what is called before and after a run, or None for nothing.
         retrying: how a failed run is tried again, or None for kern's own way.
+        remembering: how memories of its users are drawn, or None.
+        reasoning: how a model thinks before the first answer, or None where none does.
+        compression: how what the model is told is made smaller, or None for not at all.
         call_options: how one run has its model answer, or None.
     """
 
@@ -214,6 +236,9 @@ class Spec(msgspec.Struct, frozen=True):
     session_rules: SessionRules | None
     hooks: Hooks | None
     retrying: Retrying | None
+    remembering: MemoryRules | None = None
+    reasoning: Thinking | None = None
+    compression: Compression | None = None
     call_options: CallOptions | None = None
 
     @classmethod
@@ -258,6 +283,9 @@ class Spec(msgspec.Struct, frozen=True):
             definition.session_rules,
             definition.hooks,
             definition.retrying,
+            definition.remembering,
+            definition.thinking,
+            definition.compression,
         )
 
     @property

@@ -6,13 +6,14 @@ from typing import Any
 
 from kern.aio.threads import call_in_thread
 from kern.errors import CheckError, ConfigurationError, InputCheckError, OutputCheckError
+from kern.keywords import Recorded
 from kern.run.given import RunInput, texts_in
 
 # What is read in some milliseconds, in characters.
 _LONG = 20_000
 
 
-class BaseGuardrail:
+class BaseGuardrail(Recorded):
     """Checks a text, and refuses it by an error or replaces it. A subclass overrides :meth:`check`.
 
     The same object serves everywhere: in ``pre_hooks`` it checks what goes into a run, in

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self, TypeAlias
 
+from kern.keywords import Recorded
 from kern.models.prices import Price
 from kern.run.message import Message, Metrics
 from kern.run.tool import ToolSchema
@@ -193,7 +194,7 @@ Piece: TypeAlias = Text | Reasoning | CallArguments | Audio | Kept | ModelRespon
 """What comes out of a model's stream; the response is the last piece, and comes once."""
 
 
-class Model(ABC):
+class Model(Recorded, ABC):
     """A model at a provider. One object serves all runs of all agents and event loops.
 
     Attributes:
@@ -255,7 +256,7 @@ class Model(ABC):
         """Its server by host, port and path, with nothing secret; None where it has none."""
         return None
 
-    async def prepare(self) -> None:  # noqa: B027 # most have nothing to load
+    async def prepare(self) -> None:  # most have nothing to load
         """Load what the first call needs, before others have to wait for it.
 
         Raises:
@@ -281,17 +282,17 @@ class Model(ABC):
                 it is transient, the same request may be made again, from the first piece on.
         """
 
-    async def cancel(self, handle: str) -> None:  # noqa: B027 # most providers keep no answers
+    async def cancel(self, handle: str) -> None:  # most providers keep no answers
         """Have the provider stop an answer that it keeps, as far as it can."""
 
-    async def aclose(self) -> None:  # noqa: B027 # not every model keeps connections
+    async def aclose(self) -> None:  # not every model keeps connections
         """Close the connections of the running event loop; the next call opens others.
 
         They are closed with the event loop anyway, and where the model is not used any more. A
         call that is under way fails.
         """
 
-    def close(self) -> None:  # noqa: B027 # not every model keeps connections
+    def close(self) -> None:  # not every model keeps connections
         """Close the connections that synchronous code, or a loop in another thread, has opened.
 
         Raises:

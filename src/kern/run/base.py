@@ -131,7 +131,7 @@ class RunContext(Generic[Deps]):
         output_schema: the form of the answer.
         tools: what the model can have called.
         knowledge: what the agent searches.
-        members: the members of the team that runs.
+        members: the members of the team that runs; None of the run of an agent.
         workflow_id: the workflow that runs the agent.
         workflow_name: its name.
         debug_mode: whether more is logged of the run.
@@ -233,6 +233,8 @@ class RunContext(Generic[Deps]):
                 return self
             case "agent":
                 return self._agent
+            case "team":
+                return None if self.members is None else self._agent
             case "session_state" if self.session_state is None:
                 return {}
         return getattr(self, name, None)

@@ -21,6 +21,10 @@ class OfRun(Protocol):
     agent_name: str | None
     parent_run_id: str | None
 
+    @property
+    def team_id(self) -> str | None:
+        """The team whose run it is."""
+
 
 def event_kind(event: CustomEvent) -> str:
     """Return what names the class of an event."""
@@ -66,6 +70,7 @@ def custom_event(more: Mapping[str, object], run: "OfRun", seq: int, at: float) 
         "agent_id": run.agent_id,
         "agent_name": run.agent_name,
         "parent_run_id": run.parent_run_id,
+        "team_id": run.team_id,
         "seq": seq,
         "created_at": at,
         "tool_call_id": more["tool_call_id"],

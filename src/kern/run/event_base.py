@@ -80,6 +80,8 @@ class RunOutputEvent:
             ToolCallError; what went wrong for a RunError.
         agent_name: the agent's name, where the reader's process knows it.
         parent_run_id: the run whose tool started this one.
+        team_id: the team whose run it is, where the reader's process knows it as one; ``agent_id``
+            is the same then.
         tool: the call that a ToolCallStarted, ToolCallCompleted or ToolCallError is about.
         requirements: what the run waits for, of a RunPaused.
         created_at: when, in seconds since 1970.
@@ -99,6 +101,7 @@ class RunOutputEvent:
     content: str | None = field(default=None, kw_only=True)
     agent_name: str | None = field(default=None, kw_only=True, compare=False)
     parent_run_id: str | None = field(default=None, kw_only=True)
+    team_id: str | None = field(default=None, kw_only=True, compare=False)
     tool: ToolExecution | None = field(default=None, kw_only=True)
     requirements: tuple[RunRequirement, ...] = field(default=(), kw_only=True)
     created_at: float = field(default_factory=time.time, kw_only=True)
@@ -133,6 +136,8 @@ class RunOutputEvent:
         values: dict[str, object] = msgspec.to_builtins(self, enc_hook=to_json_value)
         if self.tool is not None:
             values["tool"] = self.tool.to_dict()
+        if self.team_id is None:  # As of all runs that are no team's.
+            del values["team_id"]
         return values
 
     def to_json(self, indent: int | None = None) -> str:

@@ -8,6 +8,7 @@ same events with the same numbers, in every process and at any age.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kern.run.beside import note
 from kern.run.call import KeeperT, ModelCall
 from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
 from kern.run.content import text_of
@@ -36,6 +37,7 @@ from kern.run.steps import (
     AnyStep,
     AttemptBegun,
     AttemptFailed,
+    Beside,
     CallBegun,
     CallBroken,
     ChildBegun,
@@ -45,6 +47,7 @@ from kern.run.steps import (
     CustomHappened,
     HookEnded,
     KnowledgeSearched,
+    MessagesAdded,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
@@ -82,7 +85,10 @@ class RunState:
         searched: what the model has found in the agent's knowledge.
         changes: what the steps have changed in the state of the session, together.
         children: what each of the runs has used that tool calls are, once it has ended.
+        started: the runs that tool calls have started in the background.
+        told_of: the ends of these that the model is told of, or others tell of.
         hooks: the hooks that have ended; those after an answer that was refused are left out.
+        beside: what models were asked for the run's own; see :mod:`kern.run.beside`.
         trace: the trace that the first attempt was observed in.
         next_event: the number of the next event.
         last_seq: the number of the last row.
@@ -115,7 +121,10 @@ class RunState:
     searched: tuple[MessageReferences, ...] = ()
     changes: StatePatch | None = None
     children: tuple[Metrics, ...] = ()
+    started: tuple[str, ...] = ()
+    told_of: frozenset[str] = frozenset()
     hooks: tuple[HookEnded, ...] = ()
+    beside: tuple[Beside, ...] = ()
     trace: str | None = None
     next_event: int = FIRST_EVENT + 1
     last_seq: int = 0
@@ -133,7 +142,7 @@ class RunState:
         last = self.turns[-1]
         if last.message.tool_calls:
             return last.ends and not last.open_calls
-        return last.complaint is None
+        return last.complaint is None and not last.added
 
     @property
     def answer_text(self) -> str | None:
@@ -250,6 +259,11 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
+            case Beside() as step:
+                self.metrics.add(step.metrics)
+                self.history = step.history or self.history
+                self.beside = (*self.beside, step)
+                yield from note(self.turns, step)
             case ToolSlice() | CustomHappened() as step:
                 self.is_shown |= isinstance(step, ToolSlice) and step.shown
                 yield piece_happened(self.turns[-1], step)
@@ -257,10 +271,15 @@ class RunState:
                 yield from self._starts(starts, entry.created_at)
             case ContextBuilt() as step:
                 self.told = step
-            case ChildBegun(place, run_id):
+            case ChildBegun(place, run_id, is_background):
                 self.turns[-1].begin_child(place, run_id)
+                if is_background and run_id not in self.started:
+                    self.started = (*self.started, run_id)
             case ChildEnded(_, used):
                 self.children = (*self.children, used)
+            case MessagesAdded(messages, ends):
+                self.turns[-1].tell(messages)
+                self.told_of |= {*ends}
             case KnowledgeSearched(found):
                 self.searched = (*self.searched, found)
             case StepEnded() | SleepBegun() as step:
@@ -319,9 +338,9 @@ class RunState:
         if isinstance(step, AnswerRefused):
             self.refusals += 1
             self.hooks = tuple(each for each in self.hooks if each.kind == "pre")
-            if not self.secondary:
-                self.turns[-1].complaint = step.reason
             parsed = self.answers_of(PARSER_MODEL)
+            if not (parsed or self.answers_of(OUTPUT_MODEL)):  # It was the agent's model.
+                self.turns[-1].complaint = step.reason
             if before and not parsed:
                 yield Happened(RunEvent.run_content_voided, before)
         else:
@@ -357,12 +376,7 @@ class RunState:
 
     def _starts(self, places: Sequence[int], at: float) -> Iterator[Happened]:
         for place in places:
-            turn = self.turns[-1]
-            turn.began[place] = at
-            execution = turn.execution(place)
-            turn.started.add(place)
-            turn.allowed.discard(place)  # It was allowed to begin once, and has begun.
-            yield Happened(RunEvent.tool_call_started, tool=execution)
+            yield Happened(RunEvent.tool_call_started, tool=self.turns[-1].begin(place, at))
 
 
 def fold(rows: Iterable[JournalRow]) -> RunState:

@@ -175,6 +175,7 @@ def event_of(happened: Happened, run: OfRun, at: float) -> RunOutputEvent:
         seq,
         agent_name=run.agent_name,
         parent_run_id=run.parent_run_id,
+        team_id=run.team_id,
         content=cast("str | None", content),  # It may be a value where the class says so.
         tool=tool,
         requirements=requirements,
@@ -221,6 +222,10 @@ def secondary_events(step: SecondaryAnswered, before: str | None) -> Iterator[Ha
             yield Happened(RunEvent.session_summary_started)
             summary = {"session_summary": decode_object(text) or None}
             yield Happened(RunEvent.session_summary_completed, more=summary)
+        case steps.MEMORY_MODEL:
+            yield Happened(RunEvent.memory_update_started)
+            memories = {"memories": decode_object(text).get("changes")}
+            yield Happened(RunEvent.memory_update_completed, more=memories)
 
 
 def followups_in(text: str) -> tuple[str, ...]:

@@ -42,9 +42,10 @@ class Made:
 
     @property
     def reasoning_content(self) -> str | None:
-        """What the model says of how it came to its answer, where it says that."""
-        own = (each for each in self.messages if not each.from_history)
-        return "\n\n".join(each.reasoning_content or "" for each in own).strip() or None
+        """What was thought before the answer, and what the model says of how it came to it."""
+        own = [each.reasoning_content for each in self.messages if not each.from_history]
+        thoughts = (self.more or {}).get("thoughts")
+        return "\n\n".join(each for each in (thoughts, *own) if each).strip() or None
 
     @property
     def citations(self) -> Citations | None:

@@ -27,6 +27,7 @@ from kern.run.requirement import (
     requirements_from_json,
     requirements_to_json,
 )
+from kern.run.thoughts import StepsField
 from kern.run.tool import ToolExecution
 
 Output = TypeVar("Output", default=str)
@@ -77,6 +78,7 @@ class RunOutput(Made, Generic[Output]):
         references: what was found for it.
         kept: what it goes on from, where it is PAUSED and its agent has no database.
         more: what few runs have, by name; each is an attribute, too, as all that follow.
+        team_id: the team whose run it is, the same as ``agent_id`` then; None of an agent's.
         reasoning_steps: the steps in which a model thought before the answer.
         reasoning_messages: the messages of these.
         additional_input: the examples that the model was shown.
@@ -131,7 +133,8 @@ class RunOutput(Made, Generic[Output]):
     media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
     own_metrics: Metrics | None = field(default=None, repr=False, compare=False)
 
-    reasoning_steps = Extra[list[object]]()
+    team_id = Extra[str]()
+    reasoning_steps = StepsField()
     reasoning_messages = Extra[list[Message]]()
     additional_input = Extra[list[Message]]()
     model_provider_data = Extra[dict[str, object]]()

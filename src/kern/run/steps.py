@@ -3,9 +3,10 @@
 How a row holds one is said in :mod:`kern.run.entry`, and what steps mean in :mod:`kern.run.fold`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
+from kern.reasoning.step import ReasoningSteps
 from kern.run.content import Content
 from kern.run.message import Message, Metrics
 from kern.run.references import MessageReferences
@@ -36,6 +37,7 @@ TYPED_VERSION = 2
 
 OUTPUT_MODEL, PARSER_MODEL, FOLLOWUPS = "output_model", "parser_model", "followups"
 SESSION_SUMMARY = "session_summary"
+MEMORY_MODEL = "memory_model"
 """The names of the secondary models."""
 
 
@@ -367,17 +369,19 @@ class ToolsBegun(Step):
 
 @dataclass(frozen=True, slots=True)
 class ChildBegun(Step):
-    """A tool call is a run of another agent.
+    """A tool call is a run of another agent, or starts one in the background.
 
     Attributes:
         place: the call's place in the model's last answer.
         run_id: that run.
+        background: whether the call does not wait for it.
     """
 
     skippable: ClassVar[bool] = True
 
     place: int
     run_id: str
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +397,19 @@ class ChildEnded(Step):
 
     place: int
     used: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesAdded(Step):
+    """The model is told something between its turns: how runs have ended that it has started.
+
+    Attributes:
+        messages: what it is told, after the results of its last answer.
+        ends: the ends that it is told of, each as the id of its delivery, or that others tell of.
+    """
+
+    messages: tuple[Message, ...]
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +446,90 @@ class CustomHappened(Step):
     values: dict[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class Beside(Step):
+    """A model was asked for the run's own: to think, to make a context smaller, or to embed texts.
+
+    Attributes:
+        name: what it was asked for.
+        metrics: what the call used.
+        model: the model that answered, as its provider names it, where it said so.
+        history: the earlier runs that the model is shown, where it has not answered yet.
+    """
+
+    skippable: ClassVar[bool] = True
+    name: ClassVar[str] = ""
+
+    metrics: Metrics = field(default_factory=Metrics, kw_only=True)
+    model: str | None = field(default=None, kw_only=True)
+    history: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Thought(Beside):
+    """What was thought before the first answer.
+
+    Attributes:
+        thoughts: the thoughts.
+    """
+
+    name: ClassVar[str] = "reasoning_model"
+
+    thoughts: ReasoningSteps
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsCompressed(Beside):
+    """Results of tools were shortened: from now on the model is told these texts in their place.
+
+    Attributes:
+        results: the number of the answer, the call's place in it and the text; None for one that
+            stays as it is.
+    """
+
+    name: ClassVar[str] = "compression_model"
+
+    results: tuple[tuple[int, int, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationCompacted(Beside):
+    """The oldest messages were summed up: from now on the model is told the summary instead.
+
+    Attributes:
+        summary: what it is told.
+        run_id: the run, this one or an earlier one of the session, up to which messages go.
+        count: how many of the run's own messages; None for all of them.
+        turns: how many times the model had answered.
+        replaced: how many messages it is not told any more.
+        tokens_before: how many tokens the conversation had, about.
+        tokens_after: how many it has now.
+    """
+
+    name: ClassVar[str] = "compaction_model"
+
+    summary: str
+    run_id: str
+    count: int | None = None
+    turns: int = 0
+    replaced: int = 0
+    tokens_before: int = 0
+    tokens_after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextsEmbedded(Beside):
+    """Texts were embedded, to be found or to look for them.
+
+    Attributes:
+        provider: who serves the model.
+    """
+
+    name: ClassVar[str] = "embedder_model"
+
+    provider: str | None = None
+
+
 AnyStep: TypeAlias = (
     AttemptBegun
     | CallBegun
@@ -452,9 +553,14 @@ AnyStep: TypeAlias = (
     | ToolsBegun
     | ChildBegun
     | ChildEnded
+    | MessagesAdded
     | ToolSlice
     | CustomHappened
     | Traced
+    | Thought
+    | ResultsCompressed
+    | ConversationCompacted
+    | TextsEmbedded
 )
 
 PIECE_KINDS = tuple(kind.__name__ for kind in (CallBegun, TextSlice))

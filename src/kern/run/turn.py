@@ -29,7 +29,8 @@ class Turn:
         complaint: what does not fit in the answer, for which the model is asked again.
         ends: whether the run ends with the calls of this answer.
         shown: the results that are a part of the run's answer, by their place.
-        added: what the model is told after the results, by the place of the call that says so.
+        added: what the model is told after the results, by the place of the call that says so;
+            what nobody's call says comes last.
         pieces: what calls without a result have yielded and readers know of, in order, each with
             the call's place and whether it is a part of the run's answer.
         answered: the step that the answer is.
@@ -44,6 +45,8 @@ class Turn:
         approved: the calls that a person has allowed, those that have begun since included, by
             their place.
         children: the runs that its calls are, by their place.
+        compressed: what the model is told in place of results, by their place; None for one that
+            stays as it is.
     """
 
     number: int
@@ -69,6 +72,7 @@ class Turn:
     asked: dict[int, tuple[RunRequirement, ...]] | None = None
     approved: frozenset[int] = frozenset()
     children: dict[int, str] | None = None
+    compressed: dict[int, str | None] | None = None
 
     @property
     def open_calls(self) -> list[tuple[int, ToolCall]]:
@@ -99,6 +103,22 @@ class Turn:
         if began := execution.created_at:
             execution.duration = max(0.0, round(at - began, 6))
         self.executions[place], self.contents[place] = execution, content
+        return execution
+
+    def begin(self, place: int, at: float) -> ToolExecution:
+        """Note that a call has begun.
+
+        Args:
+            place: the call's place in the answer.
+            at: when, in seconds since 1970.
+
+        Raises:
+            LookupError: there is no such call.
+        """
+        self.began[place] = at
+        execution = self.execution(place)
+        self.started.add(place)
+        self.allowed.discard(place)  # It was allowed to begin once, and has begun.
         return execution
 
     def note(self, step: StepEnded | SleepBegun) -> None:
@@ -150,9 +170,17 @@ class Turn:
         for place, answers in step.passed:
             self.passed = self.passed or {}
             self.passed[place] = (*self.passed.get(place, ()), *answers)
-        if step.messages:
+        self.tell(step.messages)
+
+    def tell(self, messages: Sequence[Message]) -> None:
+        """Note what the model is told after all results.
+
+        Args:
+            messages: what it is told.
+        """
+        if messages:
             last = len(self.message.tool_calls)
-            self.added[last] = (*self.added.get(last, ()), *step.messages)
+            self.added[last] = (*self.added.get(last, ()), *messages)
 
     def begin_child(self, place: int, run_id: str) -> None:
         """Note that a call is a run of another agent.
@@ -207,7 +235,7 @@ class Turn:
     def messages(self) -> list[Message]:
         """The answer and the results there are, in the order of the calls."""
         if self.complaint is not None:
-            return [self.message, complaint(self.complaint)]
+            return [self.message, complaint(self.complaint), *self.added.get(0, ())]
         if not self.executions and not self.added:
             return [self.message]
         contents = self.contents
@@ -221,6 +249,9 @@ class Turn:
             )
             for place, ended in sorted(self.executions.items())
         ]
+        for place, text in (self.compressed or {}).items():
+            if text is not None:
+                results[sorted(self.executions).index(place)].compressed_content = text
         added = (each for _, said in sorted(self.added.items()) for each in said)
         return [self.message, *results, *added]
 

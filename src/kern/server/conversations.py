@@ -21,6 +21,7 @@ from kern.run.record import RunRecord
 from kern.server.caller import Caller, RunsCaller
 from kern.server.problems import RequestError
 from kern.server.queries import Query, page_of
+from kern.server.responses.body import Strict
 from kern.server.responses.events import encoded
 from kern.server.responses.ids import CONVERSATION, ResponseId, no_conversation, session_of
 from kern.server.responses.items import refused
@@ -28,13 +29,7 @@ from kern.server.responses.listing import input_items
 from kern.server.responses.object import Json
 from kern.server.responses.reading import Found, folded, steers
 from kern.server.responses.references import run_in
-from kern.server.responses.request import (
-    INCLUDABLE,
-    Strict,
-    check_metadata,
-    checked,
-    json_object,
-)
+from kern.server.responses.request import INCLUDABLE, check_metadata, checked, json_object
 from kern.server.service import Service, service_of
 from kern.session.agent import AgentSession
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kern.errors import (
     BlobNotFoundError,
     BudgetExceededError,
+    ComponentNotFoundError,
     ContextWindowExceededError,
     DatabaseUnavailableError,
     InputCheckError,
@@ -144,6 +145,7 @@ _RULES: dict[type, _Rule] = {
     ContextWindowExceededError: _Rule(400, "context_length_exceeded"),
     RunNotFoundError: _Rule(404, "run_not_found"),
     SessionNotFoundError: _Rule(404, "session_not_found"),
+    ComponentNotFoundError: _Rule(404, "component_not_found"),
     ScheduleNotFoundError: _Rule(404, "schedule_not_found"),
     BlobNotFoundError: _Rule(404, "content_not_found"),
     RunConflictError: _Rule(409, "run_conflict"),

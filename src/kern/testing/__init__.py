@@ -1,11 +1,13 @@
 """What users need to test their agents without a provider.
 
-:class:`ScriptedModel` and :class:`FunctionModel` answer in the process of the test;
+:class:`ScriptedModel` and :class:`FunctionModel` answer in the process of the test, and
+:class:`WordsEmbedder` embeds in it;
 :class:`ProtocolServer` answers over HTTP, so that the provider's own client is tested as well.
 """
 
 from typing import TYPE_CHECKING
 
+from kern.testing.embedder import WordsEmbedder
 from kern.testing.models import FunctionModel, ScriptedModel
 from kern.testing.record import RequestRecord
 from kern.testing.reply import Reasoning, Reply, Usage
@@ -24,6 +26,7 @@ __all__ = [
     "ResponsesServer",
     "ScriptedModel",
     "Usage",
+    "WordsEmbedder",
 ]
 
 

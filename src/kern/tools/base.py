@@ -107,6 +107,7 @@ class Tool(ABC):
         asks_for: the values of the run that its code asks for by name
             (:data:`~kern.run.base.RUN_VALUES`); what it does not ask for is not made. With
             ``session_state`` its context has the state of the session, with ``images`` the media.
+        is_thought: whether a call is nothing but a step in which the model thinks.
 
     The keywords of :class:`~kern.tools.rules.ToolRules` are attributes, too.
 
@@ -122,6 +123,7 @@ class Tool(ABC):
     """
 
     asks_for: Set[str] = frozenset()
+    is_thought: bool = False
 
     on_interrupt: Interrupt = "retry"
     timeout: float | None = None

@@ -24,7 +24,8 @@ analysis="Two sources agree, and nothing is open.", next_action="final_answer", 
 class ReasoningTools(Toolkit):
     """Tools in which a model thinks step by step; they do nothing but note it.
 
-    The notes are in the conversation, so the model has all of them before it.
+    The notes are in the conversation, so the model has all of them before it; they are the run's
+    ``reasoning_steps``.
 
     Example:
         >>> [*ReasoningTools().functions]
@@ -70,6 +71,8 @@ class ReasoningTools(Toolkit):
             add_instructions=add_instructions,
             **options,
         )
+        for tool in self.functions.values():
+            tool.is_thought = True
 
     def think(
         self, title: str, thought: str, action: str | None = None, confidence: float = 0.8

@@ -8,14 +8,14 @@ from typing import Any, cast
 
 from kern.binder import called, name_of
 from kern.errors import ConfigurationError
-from kern.keywords import nearest
+from kern.keywords import Recorded, changed, nearest
 from kern.run.numbers import check_seconds
 from kern.tools.base import Tool
 from kern.tools.function import FunctionTool
 from kern.tools.rules import UserFunction, check_one_wait
 
 
-class Toolkit:
+class Toolkit(Recorded):
     """Tools that belong together. A subclass passes its methods.
 
     A toolkit that overrides :meth:`connect` or :meth:`close` is connected while runs use it: before
@@ -128,6 +128,7 @@ class Toolkit:
             ConfigurationError: it cannot be a tool, or there is one of its name.
         """
         self._register(function, name)
+        changed(self)
 
     def check_names(self) -> None:
         """Check that the names for which it was given rules are those of its tools.

@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 
 from kern.errors import ConfigurationError, InvalidInputError, WebhookError
 
+ALLOW_PRIVATE = "KERN_WEBHOOK_ALLOW_PRIVATE"
+"""The setting that lets webhooks go to private addresses."""
+
 _LONGEST_URL = 2048
 _URL = re.compile(r"[\x21-\x7e]+")
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
@@ -100,7 +103,7 @@ def parse_target(url: str) -> Target:
     if parts.scheme not in _PORTS:
         raise ValueError("must begin with https://")
     if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or password: the signature says who sends")
+        raise ValueError("must not hold a user name or password")
     host = parts.hostname or ""
     literal = _literal(host)
     if not _NAME.fullmatch(host) and not isinstance(literal, IPv6Address):
@@ -129,17 +132,21 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     return address.is_global and not address.is_multicast and not internal
 
 
-async def resolve(target: Target) -> list[str]:
+async def resolve(target: Target, setting: str = ALLOW_PRIVATE) -> list[str]:
     """Return the addresses of a target, to be connected to as they are.
 
     A name that is looked up once more may answer with another address.
 
+    Args:
+        target: where to.
+        setting: the variable of the environment that allows private addresses where it is 1.
+
     Raises:
         WebhookError: it has none, or one of them is inside the network and that is not allowed.
-        ConfigurationError: ``KERN_WEBHOOK_ALLOW_PRIVATE`` is neither 0 nor 1.
+        ConfigurationError: the setting is neither 0 nor 1.
     """
     try:
-        _check_target(target)
+        _check_target(target, setting)
         found = await asyncio.get_running_loop().getaddrinfo(
             target.host, target.port, type=socket.SOCK_STREAM
         )
@@ -149,21 +156,21 @@ async def resolve(target: Target) -> list[str]:
         raise WebhookError(f"{target.origin} has no address: {error.strerror}") from None
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
-        if not is_public(ip_address(address)) and not _private_allowed():
-            raise WebhookError(f"{target.origin} {_private(address)}", permanent=True)
+        if not is_public(ip_address(address)) and not _private_allowed(setting):
+            raise WebhookError(f"{target.origin} {_private(address, setting)}", permanent=True)
     return addresses
 
 
-def _check_target(target: Target) -> None:
+def _check_target(target: Target, setting: str = ALLOW_PRIVATE) -> None:
     """Refuse what no answer of a name server can mend."""
-    if _private_allowed():
+    if _private_allowed(setting):
         return
     if target.scheme == "http":
-        raise ValueError(f"must begin with https://: {_REMEDY}")
+        raise ValueError(f"must begin with https://: {_remedy(setting)}")
     address = _literal(target.host)
     local = target.host == "localhost" or target.host.endswith(".localhost")
     if local or (address is not None and not is_public(address)):
-        raise ValueError(_private(address or target.host))
+        raise ValueError(_private(address or target.host, setting))
 
 
 def _literal(host: str) -> IPv4Address | IPv6Address | None:
@@ -177,15 +184,16 @@ def _literal(host: str) -> IPv4Address | IPv6Address | None:
     return None
 
 
-_REMEDY = "http:// and private addresses need KERN_WEBHOOK_ALLOW_PRIVATE=1"
+def _remedy(setting: str) -> str:
+    return f"http:// and private addresses need {setting}=1"
 
 
-def _private(address: object) -> str:
-    return f"leads to {address}, which is not on the internet: {_REMEDY}"
+def _private(address: object, setting: str) -> str:
+    return f"leads to {address}, which is not on the internet: {_remedy(setting)}"
 
 
-def _private_allowed() -> bool:
-    allowed = os.environ.get("KERN_WEBHOOK_ALLOW_PRIVATE", "0")
+def _private_allowed(setting: str) -> bool:
+    allowed = os.environ.get(setting, "0")
     if allowed not in ("0", "1"):
-        raise ConfigurationError(f"KERN_WEBHOOK_ALLOW_PRIVATE must be 0 or 1, not {allowed!r}.")
+        raise ConfigurationError(f"{setting} must be 0 or 1, not {allowed!r}.")
     return allowed == "1"

@@ -50,6 +50,22 @@ class _Pinned(AbstractResolver):
         """Nothing is open."""
 
 
+def pinned(addresses: list[str]) -> aiohttp.ClientSession:
+    """Return a session that connects to these addresses only, whatever a URL's name.
+
+    Args:
+        addresses: those that were checked; the next one is tried where one does not answer.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            resolver=_Pinned(addresses), use_dns_cache=False, force_close=True
+        ),
+        trust_env=False,
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT),
+    )
+
+
 async def post(
     target: Target, addresses: list[str], headers: Mapping[str, str], body: bytes
 ) -> None:
@@ -64,17 +80,9 @@ async def post(
     Raises:
         WebhookError: it was not answered with 2xx.
     """
-    connector = aiohttp.TCPConnector(
-        resolver=_Pinned(addresses), use_dns_cache=False, force_close=True
-    )
     try:
         async with (
-            aiohttp.ClientSession(
-                connector=connector,
-                trust_env=False,
-                auto_decompress=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT),
-            ) as session,
+            pinned(addresses) as session,
             session.post(
                 URL(target.origin + target.path, encoded=True),
                 headers=headers,

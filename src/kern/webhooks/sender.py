@@ -6,8 +6,10 @@ taken is due again after its lease, so none is lost with a process.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import TypeAlias
 
 from kern.aio.jitter import jitter
 from kern.aio.retry import until_available
@@ -16,7 +18,7 @@ from kern.db.base import Store
 from kern.db.outbox import Delivery
 from kern.errors import KernError, WebhookError, described
 from kern.run.base import RunStatus
-from kern.run.record import RunRecord
+from kern.run.record import PARENT, RunRecord
 from kern.webhooks.delivery import deliver
 
 logger = logging.getLogger("kern")
@@ -32,22 +34,36 @@ _PAUSES = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 
 _RETRIED = "The run has gone on: its next pause, or its end, is another delivery."
 
+# Seconds before it is tried again to tell a parent, where that cannot be done now.
+_TROUBLED = 60.0
+
+_PARENT_GOES_ON = "The run that has started it goes on."
+
 # Seconds between two looks where others hold what is due.
 _SHORTEST_WAIT = 0.05
+
+
+TellParent: TypeAlias = Callable[[Store, str, int], Awaitable[float | None]]
+"""Has the parent of a run know of its end; returns the seconds before the next try, or None.
+
+It is given the store, the run, and how often it was tried.
+"""
 
 
 class Sender:
     """Takes what is due, sends it, and sleeps until more is."""
 
-    def __init__(self, store: Store, heartbeat: float) -> None:
+    def __init__(self, store: Store, heartbeat: float, tell_parent: TellParent) -> None:
         """Prepare.
 
         Args:
             store: the database with the runs and the outbox.
             heartbeat: the seconds after which it looks again, whatever it was notified of.
+            tell_parent: delivers what is for the parent of a run; see :mod:`kern.dispatch.telling`.
         """
         self._store = store
         self._heartbeat = heartbeat
+        self._tell_parent = tell_parent
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._more = False
         self._stopping = False
@@ -127,6 +143,8 @@ class Sender:
         if record is None or not _rests(record) or record.attempt != delivery.attempt:
             await until_available(partial(outbox.failed, delivery, _RETRIED, None))
             return
+        if record.webhook == PARENT:
+            return await self._tell(delivery)
         try:
             await deliver(record, delivery.delivery_id)
         except Exception as error:
@@ -141,6 +159,23 @@ class Sender:
             self.wake()  # The next try may be due before anything else.
         else:
             await until_available(partial(outbox.delivered, delivery))
+
+    async def _tell(self, delivery: Delivery) -> None:
+        """Have the parent of a run know of its end, however long that takes."""
+        outbox, run_id = self._store.outbox, delivery.run_id
+        why = _PARENT_GOES_ON
+        try:
+            delay = await self._tell_parent(self._store, run_id, delivery.tries)
+        except Exception as error:
+            delay, why = _TROUBLED * jitter.uniform(0.8, 1.2), str(error)
+            told = error if isinstance(error, KernError) else described(error)
+            text = "the end of run %s cannot be told to its parent: %s; trying again in %.0f s"
+            logger.warning(text, run_id, told, delay)
+            logger.debug("telling of run %s failed", run_id, exc_info=error)
+        if delay is None:
+            return await until_available(partial(outbox.delivered, delivery))
+        await until_available(partial(outbox.failed, delivery, why, delay))
+        self.wake()  # The next try may be due before anything else.
 
 
 def _rests(record: RunRecord) -> bool:

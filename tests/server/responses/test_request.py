@@ -12,9 +12,10 @@ from kern.run.message import Message
 from kern.run.tool import ToolCall
 from kern.server.chat.request import read_chat
 from kern.server.problems import RequestError
+from kern.server.responses.body import Body
 from kern.server.responses.ids import ResponseId, session_of
 from kern.server.responses.items import read_input
-from kern.server.responses.request import Body, json_object, read_request
+from kern.server.responses.request import json_object, read_request
 
 TOOL = {"type": "function", "name": "get", "parameters": {"type": "object", "properties": {}}}
 

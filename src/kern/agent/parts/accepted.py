@@ -12,6 +12,7 @@ class AcceptedPart(Part):
         checkpoint: every step of a run is written down as it ends.
         cache_callables: a function that lists tools is called for each run.
         callable_tools_cache_key: see there.
+        callable_knowledge_cache_key: the same of a function that returns a knowledge base.
     """
 
     telemetry: bool = True
@@ -19,3 +20,4 @@ class AcceptedPart(Part):
     checkpoint: str | None = None
     cache_callables: bool = True
     callable_tools_cache_key: object | None = None
+    callable_knowledge_cache_key: object | None = None

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 from kern.agent.checks import check_role
 from kern.agent.parts.part import Part
 from kern.errors import ConfigurationError
+from kern.execution.retriever import KnowledgeBase
 from kern.models.form import Form
 from kern.run.message import Message, Role
 
@@ -43,14 +44,18 @@ class ContextPart(Part):
         add_dependencies_to_context: tell the dependencies in the user's message, as JSON.
         input_schema: what the runs are given, in the same forms as what they answer: an instance,
             or a dict, is looked at and told to the model as JSON.
-        knowledge_retriever: finds documents: a function of ``query``, ``num_documents`` and what
-            else it names.
+        knowledge: what the model finds documents in: a :class:`~kern.knowledge.Knowledge`, or a
+            function that returns one for each run.
+        knowledge_retriever: finds documents in its place: a function of ``query``,
+            ``num_documents`` and what else it names.
         search_knowledge: give the model the tool ``search_knowledge_base(query)``.
         add_knowledge_to_context: instead, tell what is found for the input in the user's message.
         knowledge_filters: narrow the search.
-        enable_agentic_knowledge_filters: let the model give filters.
+        enable_agentic_knowledge_filters: let the model give filters, which must be met beside
+            these.
         references_format: how documents are told.
         add_search_knowledge_instructions: tell the model to search before it answers.
+        update_knowledge: give the model the tool ``add_to_knowledge(query, result)``.
     """
 
     description: str | None = None
@@ -75,6 +80,7 @@ class ContextPart(Part):
     dependencies: Mapping[str, object]
     add_dependencies_to_context: bool = False
     input_schema: object = None
+    knowledge: KnowledgeBase | Callable[..., object] | None = None
     knowledge_retriever: Callable[..., object] | None = None
     search_knowledge: bool = True
     add_knowledge_to_context: bool = False
@@ -82,6 +88,7 @@ class ContextPart(Part):
     enable_agentic_knowledge_filters: bool = False
     references_format: Literal["json", "yaml"] = "json"
     add_search_knowledge_instructions: bool = True
+    update_knowledge: bool = False
 
     def _build(self) -> None:
         given = self.__dict__

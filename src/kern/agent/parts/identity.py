@@ -47,7 +47,7 @@ class IdentityPart(Part):
         check_text("name", self.name)
         given = self.__dict__
         given["model"] = get_model(given.get("model"))
-        given["name"] = self.name or "Agent"
+        given["name"] = self.name or type(self).name
         given["id"] = check_id("The agent's id", given.get("id") or slug(self.name))
         check_db(self.db)
         check_user(self.user_id)

@@ -112,7 +112,8 @@ class SessionPart(Part):
         )
         given["session_rules"] = None if rules == SessionRules() else rules
         given["summarizes"] = rules.summarizing is not None
-        given["session_tools"] = tuple(self._session_tools())
+        beside: tuple[Tool, ...] = given.get("skill_tools", ())
+        given["session_tools"] = (*self._session_tools(), *beside)
         given["uses_state"] = (  # Though no tool may ask for it.
             self.session_state is not None
             or self.add_session_state_to_context

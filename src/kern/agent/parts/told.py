@@ -11,16 +11,12 @@ from zoneinfo import ZoneInfo, available_timezones
 from kern.agent.checks import check_flag, check_role, check_text
 from kern.agent.parts.context import ContextPart
 from kern.agent.parts.identity import IdentityPart
+from kern.agent.parts.memory import MemoryPart
 from kern.agent.parts.session import SessionPart
+from kern.agent.parts.skills import SkillsPart
 from kern.binder import Binder
 from kern.errors import ConfigurationError, InvalidInputError
-from kern.execution.context import (
-    ContextParts,
-    ReferencesFormat,
-    Told,
-    has_names,
-    system_message,
-)
+from kern.execution.context import ContextParts, Told, system_message
 from kern.execution.context_rules import (
     INSTRUCTIONS,
     KNOWN,
@@ -31,6 +27,7 @@ from kern.execution.context_rules import (
     provider,
 )
 from kern.execution.retriever import Retriever
+from kern.execution.written import ReferencesFormat, has_names
 from kern.run.input import RunInput
 from kern.run.message import Message
 from kern.run.numbers import check_count
@@ -42,16 +39,20 @@ _FLAGS = (
     *("use_instruction_tags", "build_context", "build_user_context", "search_knowledge"),
     *("add_dependencies_to_context", "add_knowledge_to_context", "add_session_state_to_context"),
     *("enable_agentic_knowledge_filters", "add_search_knowledge_instructions"),
+    "update_knowledge",
     "store_history_messages",
 )
 _TEXTS = ("description", "role", "expected_output", "additional_context")
 # An agent that says none of these tells its model its instructions alone.
-_BEYOND_TEXT = {*ContextPart.__annotations__, "num_history_runs"} - {
+_BEYOND_TEXT = {
+    *ContextPart.__annotations__,
+    *("num_history_runs", "skills", "tells_memories"),
+} - {
     *("instructions", "dependencies", "input_schema", "user_message_role"),
 }
 
 
-class ToldParts(IdentityPart, ContextPart, SessionPart):
+class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart, MemoryPart):
     """The parts of an agent of which its model is told.
 
     Attributes:
@@ -95,7 +96,7 @@ class ToldParts(IdentityPart, ContextPart, SessionPart):
         is_text = system is None or system == Message("system", text)
         # What tools say of their use is added to the others at their end.
         ends = parts.system_message is None and parts.builds_system
-        ends = ends and not (parts.expected_output or parts.additional_context)
+        ends = ends and not (parts.expected_output or parts.additional_context or parts.skills)
         if is_text and ends and not (rules.varies or parts.markdown or parts.additional_input):
             always = replace(ContextRules.of_text(text), history_runs=rules.history_runs)
             if replace(rules, parts=always.parts) == always and self._has_usual_history():
@@ -155,26 +156,34 @@ class ToldParts(IdentityPart, ContextPart, SessionPart):
             ),
             self.add_dependencies_to_context,
             _format(self.references_format),
+            skills=self.skills.get_system_prompt_snippet() or None if self.skills else None,
+            tells_memories=self.tells_memories,
         )
         return parts, functions
 
     def _retriever(self) -> Retriever | None:
-        function = self.knowledge_retriever
-        if function is None:
+        function, knowledge = self.knowledge_retriever, self.knowledge
+        if self.update_knowledge and knowledge is None:
+            raise ConfigurationError(
+                "update_knowledge=True needs knowledge=, to which the model adds."
+            )
+        if function is None and knowledge is None:
             return None
-        if not callable(function):
+        if function is not None and not callable(function):
             raise ConfigurationError(
                 "knowledge_retriever must be a function of query and num_documents, not "
                 f"{function!r:.80}."
             )
         return Retriever.of(
             function,
+            knowledge,
             filters=self.knowledge_filters,
             lets_model_filter=self.enable_agentic_knowledge_filters,
             has_tool=self.search_knowledge,
             adds_found=self.add_knowledge_to_context,
             tells_of_tool=self.add_search_knowledge_instructions,
             format=self.references_format,
+            updates=self.update_knowledge,
         )
 
 

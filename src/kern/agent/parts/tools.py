@@ -9,6 +9,7 @@ from kern.agent.parts.part import Part
 from kern.binder import Binder, name_of
 from kern.errors import ConfigurationError
 from kern.execution.call_rules import CallRules
+from kern.execution.child import BackgroundTool
 from kern.models.base import ToolChoice
 from kern.run.base import RUN_VALUES
 from kern.run.numbers import check_count
@@ -38,6 +39,7 @@ class ToolsPart(Part):
             such as ``list[Image]``.
         handoffs: agents to which the model may hand the conversation over, or
             :class:`~kern.agent.handoff.Handoff` to say how: their answer is the run's then.
+        delegation: what hands work on to the members of a team, beside the tools.
     """
 
     tools: Mapping[str, Tool]
@@ -48,8 +50,10 @@ class ToolsPart(Part):
     send_media_to_model: bool = True
     handoffs: Sequence[SubAgent | Handoff] | None = None
 
+    starts_runs: bool = False
     toolsets: tuple[Toolset, ...] = ()
     call_rules: CallRules | None = None
+    delegation: Sequence[Tool | Toolset] = ()
 
     def _build(self) -> None:
         if self.tool_call_limit is not None:
@@ -64,10 +68,14 @@ class ToolsPart(Part):
             tools = [*tools.values()]
         factory = None if isinstance(tools, Iterable) or not callable(tools) else tools
         found = collect(() if factory else tools)
-        if self.handoffs is not None:
-            found = collect([*(() if factory else tools), *handoff_tools(self.handoffs)])
+        if self.handoffs is not None or self.delegation:
+            handoffs = () if self.handoffs is None else handoff_tools(self.handoffs)
+            found = collect([*(() if factory else tools), *handoffs, *self.delegation])
         given["tools"] = given["_listed"] = found.tools
         given["toolsets"] = found.toolsets
+        given["starts_runs"] = bool(found.tools) and any(
+            isinstance(each, BackgroundTool) for each in found.tools.values()
+        )
         given["call_rules"] = self._call_rules(found, factory)
         is_late = factory is not None or found.toolsets or found.provided
         given["tool_choice"] = check_tool_choice(self.tool_choice, None if is_late else self.tools)

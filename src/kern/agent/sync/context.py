@@ -45,7 +45,7 @@ class SyncContextPreview(ContextPreview[Deps, Output]):
         filters: Mapping[str, object] | None = None,
         run_context: RunContext[Deps] | None = None,
     ) -> list[object] | None:
-        """Return what the agent's ``knowledge_retriever`` finds, as the model would be told it.
+        """Return what is found in the agent's knowledge, as the model would be told it.
 
         Args:
             query: what to look for.
@@ -62,4 +62,22 @@ class SyncContextPreview(ContextPreview[Deps, Output]):
         """
         return blocking("await agent.aget_relevant_docs_from_knowledge(...)").call(
             self.aget_relevant_docs_from_knowledge(query, num_documents, filters, run_context)
+        )
+
+    def add_to_knowledge(self, query: str, result: str) -> str:
+        """Add a text to the agent's ``knowledge``, as its model's tool ``add_to_knowledge`` does.
+
+        Args:
+            query: what it answers.
+            result: what is so.
+
+        Returns:
+            That it was added.
+
+        Raises:
+            ConfigurationError: the agent has no knowledge.
+            Exception: what that raised.
+        """
+        return blocking("await agent.aadd_to_knowledge(...)").call(
+            self.aadd_to_knowledge(query, result)
         )

@@ -186,3 +186,24 @@ class SyncRunning(Running[Deps, Output]):
             **options,
         )
         return portal.iterate(work) if isinstance(work, AsyncGenerator) else portal.call(work)
+
+    def compact(
+        self, session_id: str | None = None, *, user_id: str | None = None
+    ) -> RunOutput[Any]:
+        """Have all that was said in a session summed up; its later runs are told the summary.
+
+        It is a run of the session, whose answer is the summary. The messages themselves stay.
+
+        Args:
+            session_id: the session; by default as for a run.
+            user_id: on whose behalf; by default the agent's.
+
+        Raises:
+            ConfigurationError: the agent has no db, or no ``compaction``.
+            InvalidInputError: it is not said which session.
+            ModelError: the model failed; the session is as it was.
+            DatabaseError: the run could not be stored.
+        """
+        return blocking("await agent.acompact(...)").call(
+            self.acompact(session_id, user_id=user_id)
+        )

@@ -27,7 +27,9 @@ from kern.db.postgres.schema import migrate, migration_sql, tables_version
 from kern.db.postgres.store import PostgresStore
 from kern.db.sync import SyncMethods
 from kern.db.sync_approvals import SyncApprovalMethods
+from kern.db.sync_components import SyncComponentMethods
 from kern.db.sync_keys import SyncKeyMethods
+from kern.db.sync_memories import SyncMemoryMethods
 from kern.db.sync_runs import SyncRunMethods
 from kern.db.tables import OtherTables, check_tables, url_of
 from kern.db.values import TablesVersion
@@ -122,6 +124,11 @@ class _PostgresServerDb(Methods):
         return f"{type(self).__name__}({str(self._target.address)!r}, {self._names.sessions})"
 
     @override
+    def to_dict(self) -> dict[str, object]:
+        address, schema = self._target.address, self._names.schema
+        return {**super().to_dict(), "address": str(address), "db_schema": schema}
+
+    @override
     def set_heartbeat(self, seconds: float) -> None:
         _heartbeats[self._target] = seconds
 
@@ -143,6 +150,10 @@ class _PostgresServerDb(Methods):
         async with self._target.connector().session() as connection:
             return await tables_version(connection, self._names)
 
+    def connector(self) -> Connector:
+        """Return what opens connections to the same database, for what has some of its own."""
+        return self._target.connector()
+
     @override
     def open_heart(self) -> Heart:
         return PostgresHeart(self._target.connector(), self._names)
@@ -163,7 +174,13 @@ class _PostgresServerDb(Methods):
 
 
 class PostgresDb(
-    SyncMethods, SyncRunMethods, SyncApprovalMethods, SyncKeyMethods, _PostgresServerDb
+    SyncMethods,
+    SyncRunMethods,
+    SyncApprovalMethods,
+    SyncKeyMethods,
+    SyncComponentMethods,
+    SyncMemoryMethods,
+    _PostgresServerDb,
 ):
     """Sessions, runs and their queue in PostgreSQL.
 

@@ -114,6 +114,17 @@ class Accepting:
             except asyncpg.LockNotAvailableError as error:
                 raise _conflict(run_id, LOCK_TIMEOUT) from error
 
+    async def follow(self, run: NewRun, ended: str, attempt: int) -> Accepted | None:
+        """Accept a run that follows the end of another, as the store's ``follow`` says."""
+
+        async def follow(run: NewRun) -> Accepted | _OverBudget | None:
+            values = (*accepted_columns([run]), ended, attempt)
+            rows = await self._fetch_briefly(run.run_id, self._statements.follow, *values)
+            await self._hand_off.finish(rows)
+            return _accepted(rows[0]) if rows else None
+
+        return await self._within_budget(run, follow)
+
     async def fork(
         self, run: NewRun, origin: str, seq: int, state: StatePatch | None, *, replaces: bool
     ) -> Accepted | None:

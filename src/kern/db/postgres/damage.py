@@ -35,7 +35,7 @@ async def find_damage(connection: asyncpg.Connection, names: Names) -> list[str]
     known = [
         *(names.sessions, names.runs, names.events, names.webhooks, names.processes),
         *(names.tick, names.blobs, names.schedules, names.keys, names.figures, names.queue),
-        *(names.memories, names.components),
+        *(names.memories, names.components, names.contents),
         *(f'"{names.schema}"."{table}"' for table in _other_queue_tables(names.schema)),
     ]
     found = await connection.fetch(

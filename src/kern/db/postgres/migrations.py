@@ -325,7 +325,10 @@ CREATE TABLE {figures} (
 ) WITH (fillfactor = 80)""",
     ),
     (
-        # The words are those of the text and its topics, in any language.
+        # None of the sessions of agents, so that the index holds those of teams alone.
+        "ALTER TABLE {sessions} ADD COLUMN session_type text",
+        "CREATE INDEX ON {sessions} (created_at, session_id) WHERE session_type IS NOT NULL",
+        # By which words a memory is found says kern.memory.user_memory, for every database.
         """
 CREATE TABLE {memories} (
     memory_id text PRIMARY KEY,
@@ -336,13 +339,13 @@ CREATE TABLE {memories} (
     input text,
     feedback text,
     run_id text,
-    words tsvector GENERATED ALWAYS AS (
-        to_tsvector('simple', memory || ' ' || coalesce(topics::text, ''))) STORED,
+    words tsvector NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 80)""",
         "CREATE INDEX ON {memories} (user_id, updated_at, memory_id)",
         "CREATE INDEX ON {memories} (updated_at, memory_id)",
+        "CREATE INDEX ON {memories} (run_id) WHERE run_id IS NOT NULL",
         "CREATE INDEX ON {memories} USING gin (words)",
         """
 CREATE TABLE {components} (
@@ -355,9 +358,21 @@ CREATE TABLE {components} (
     notes text,
     is_current boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
+    deleted_at timestamptz,
     PRIMARY KEY (component_id, version)
 ) WITH (fillfactor = 80)""",
         "CREATE UNIQUE INDEX ON {components} (component_id) WHERE is_current",
         "CREATE UNIQUE INDEX ON {components} (component_id, label) WHERE label IS NOT NULL",
+        """
+CREATE TABLE {contents} (
+    knowledge text NOT NULL,
+    content_id text NOT NULL,
+    name text NOT NULL,
+    status text NOT NULL CHECK (status IN ('processing', 'completed', 'failed')),
+    details json NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (knowledge, content_id)
+) WITH (fillfactor = 80)""",
     ),
 )

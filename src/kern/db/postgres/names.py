@@ -97,6 +97,11 @@ class Names(msgspec.Struct, frozen=True):
         return self._quoted(f"{self.session_table}_components")
 
     @property
+    def contents(self) -> str:
+        """The table of what knowledge bases were loaded with."""
+        return self._quoted(f"{self.session_table}_contents")
+
+    @property
     def versions(self) -> str:
         """The table that holds the version of the others."""
         return self._quoted("kern_versions")

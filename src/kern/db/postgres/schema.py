@@ -76,6 +76,7 @@ def _statements(names: Names, version: int) -> Iterator[str]:
                 "figures",
                 "memories",
                 "components",
+                "contents",
                 "queue",
                 "enqueue",
                 "sessions_of_users",

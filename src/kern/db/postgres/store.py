@@ -14,12 +14,15 @@ from kern.db.postgres.approvals import PostgresApprovals
 from kern.db.postgres.blobs import PostgresBlobs
 from kern.db.postgres.budgets import PostgresBudgets
 from kern.db.postgres.claiming import Claiming
+from kern.db.postgres.components import PostgresComponents
 from kern.db.postgres.connections import Connections
+from kern.db.postgres.contents import PostgresContents
 from kern.db.postgres.erasing import PostgresErasing
 from kern.db.postgres.figures import PostgresFigures
 from kern.db.postgres.hand_off import HandOff
 from kern.db.postgres.keys import PostgresKeys
 from kern.db.postgres.listener import Subscription
+from kern.db.postgres.memories import PostgresMemories
 from kern.db.postgres.names import Names
 from kern.db.postgres.outbox import PostgresOutbox
 from kern.db.postgres.overview import PostgresOverview
@@ -83,6 +86,8 @@ class PostgresStore(Store):
         self._hand_off = HandOff(connections, names)
         self.budgets = PostgresBudgets(connections.fetch, names)
         self.keys = PostgresKeys(connections.fetch, names)
+        self.contents = PostgresContents(connections.fetch, names)
+        self.components = PostgresComponents(connections, names)
         self.states = PostgresStates(connections.fetch, names)
         self._accepting = Accepting(connections, names, self._hand_off, self.budgets)
         self.users = PostgresUsers(connections, names, self._accepting, self._queue)
@@ -92,6 +97,7 @@ class PostgresStore(Store):
         self.figures = PostgresFigures(connections.fetch, names)
         self._sweep = Sweep(connections, names, self._hand_off, self.erasing)
         self._writing = Writing(connections, names, self._hand_off, self._approvals)
+        self.memories = PostgresMemories(connections, names, self._writing)
         self._listeners: list[Subscription] = []
         self._gets = Batcher(self._get_all)
         self._watches = Batcher(self._watch_all)
@@ -117,6 +123,10 @@ class PostgresStore(Store):
     async def rolled_back(self, runs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         rows = await self._fetch(self._reading.rolled_back, *columns(runs, 2))
         return [(row["run_id"], row["transaction"]) for row in rows]
+
+    @override
+    async def follow(self, run: NewRun, ended: str, attempt: int) -> Accepted | None:
+        return await self._accepting.follow(run, ended, attempt)
 
     @override
     async def fork(
@@ -224,6 +234,11 @@ class PostgresStore(Store):
     @override
     async def children(self, run_id: str) -> list[str]:
         return [row["run_id"] for row in await self._fetch(self._reading.children, run_id)]
+
+    @override
+    async def ended_children(self, run_id: str) -> list[tuple[str, int]]:
+        rows = await self._fetch(self._reading.ended_children, run_id)
+        return [(row["run_id"], row["attempt"]) for row in rows]
 
     @override
     async def usage_of_children(self, run_id: str) -> list[str]:

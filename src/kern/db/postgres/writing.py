@@ -1,6 +1,7 @@
 """What attempts write: rows of their journals, and how they end; many in one statement."""
 
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import asyncpg
@@ -53,7 +54,9 @@ class Writing:
         self._steps = Steps(names)
         self._hand_off = hand_off
         self._approvals = approvals
-        self.appends = Batcher(self._append_all, size=_size_of_append)
+        self.appends = Batcher(
+            partial(self.append_all, fetch=connections.fetch), size=_size_of_append
+        )
         self._settles = Batcher(self._settle_all, size=_size_of_settlement)
 
     async def settle(self, settlement: Settlement) -> Settled | None:
@@ -88,10 +91,16 @@ class Writing:
             return fetch(counting, *values, *columns, *used)
         return fetch(changing, *values, *columns, *used, *change_columns(journal))
 
-    async def _append_all(self, appends: Sequence[Append]) -> list[Appended | None]:
+    async def append_all(self, appends: Sequence[Append], fetch: Fetch) -> list[Appended | None]:
+        """Add rows to journals.
+
+        Args:
+            appends: the rows.
+            fetch: sends the statement, perhaps as part of a transaction.
+        """
         steps = self._steps
         rows = await self._fetch(
-            self._connections.fetch,
+            fetch,
             (steps.append, steps.append_counting, steps.append_changing),
             [(each.attempt, row) for each in appends for row in each.rows],
             [each.run_id for each in appends],

@@ -17,7 +17,9 @@ from kern.db.sqlite.schema import migration_sql
 from kern.db.sqlite.store import SqliteStore
 from kern.db.sync import SyncMethods
 from kern.db.sync_approvals import SyncApprovalMethods
+from kern.db.sync_components import SyncComponentMethods
 from kern.db.sync_keys import SyncKeyMethods
+from kern.db.sync_memories import SyncMemoryMethods
 from kern.db.sync_runs import SyncRunMethods
 from kern.db.tables import OtherTables, check_tables, url_of
 from kern.db.values import TablesVersion
@@ -78,6 +80,10 @@ class _SqliteFileDb(Methods):
         return f"{type(self).__name__}({self._file.path!r}, {self.session_table!r})"
 
     @override
+    def to_dict(self) -> dict[str, object]:
+        return {**super().to_dict(), "db_file": self._file.path}
+
+    @override
     async def version(self) -> TablesVersion:
         return await asyncio.to_thread(self._file.tables_version)
 
@@ -98,7 +104,15 @@ class _SqliteFileDb(Methods):
             await store.aclose()
 
 
-class SqliteDb(SyncMethods, SyncRunMethods, SyncApprovalMethods, SyncKeyMethods, _SqliteFileDb):
+class SqliteDb(
+    SyncMethods,
+    SyncRunMethods,
+    SyncApprovalMethods,
+    SyncKeyMethods,
+    SyncComponentMethods,
+    SyncMemoryMethods,
+    _SqliteFileDb,
+):
     """Sessions and runs in one file, for the processes of one machine.
 
     Its methods for sessions and runs are synchronous, and have awaitable twins with a leading

@@ -10,7 +10,7 @@ from typing import TypeVar
 from weakref import WeakSet, finalize
 
 from kern.db.values import Kind, Signal
-from kern.errors import DatabaseError, DatabaseUnavailableError
+from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 
 Result = TypeVar("Result")
 
@@ -131,6 +131,11 @@ class Connection:
         with self.lock, self._reporting():
             return work(self._open())
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a file is open."""
+        return self._raw is not None and self.path != MEMORY
+
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
         with self.lock:
@@ -144,6 +149,8 @@ class Connection:
 
     def _open(self) -> sqlite3.Connection:
         if self._raw is None:
+            if self.path != MEMORY and os.path.realpath(self.path) in _kept_apart:
+                raise ConfigurationError(_together(self.path))
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             # Autocommit, so that transactions begin where the operations say.
             raw = sqlite3.connect(
@@ -185,6 +192,32 @@ class Connection:
                 ) from error
             raise DatabaseError(f"SQLite file {self.path!r} refused: {error}") from error
 
+
+def keep_apart(path: str) -> None:
+    """Leave a file to another library with a SQLite of its own: no connection opens it any more.
+
+    What one of two has locked in a process is unlocked when the other one closes the file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigurationError: a connection has it open.
+    """
+    real = os.path.realpath(path)
+    if any(each.is_open and os.path.realpath(each.path) == real for each in list(_connections)):
+        raise ConfigurationError(_together(path))
+    _kept_apart.add(real)
+
+
+def _together(path: str) -> str:
+    return (
+        f"SQLite file {path!r} cannot hold runs and vectors: two SQLites in one process would undo "
+        "each other's locks. Name a file of its own for each."
+    )
+
+
+_kept_apart: set[str] = set()
 
 _forking = Lock()
 _connections: WeakSet[Connection] = WeakSet()

@@ -8,6 +8,7 @@ from typing_extensions import override
 from kern.db.erasing import BEHIND, EMPTIED, IS_DESERTED, MANY, Erasing, Family
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
+from kern.db.sqlite.memories import Remembering
 from kern.db.sqlite.tables import LIVE, Tables
 
 
@@ -18,6 +19,7 @@ class Erasure:
         """Use ``tables``."""
         self._tables = tables
         self._runs, self._unstored = tables.runs, tables.unstored
+        self._memories = Remembering(tables)
 
     def hide(self, transaction: Transaction, run_id: str) -> bool | None:
         """See :meth:`kern.db.erasing.Erasing.hide`."""
@@ -90,6 +92,8 @@ class Erasure:
         tables = self._tables
         for table in (tables.journal, tables.webhooks, tables.blobs, tables.approvals):
             transaction.execute(f"DELETE FROM {table} WHERE run_id = :run_id", run_id=run_id)
+        if run["wholly"]:
+            self._memories.erase(transaction, run_id)
         self._leave(transaction, run, family)
         children = transaction.execute(
             f"UPDATE {self._runs} SET unstored = 1, "

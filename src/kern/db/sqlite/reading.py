@@ -25,7 +25,7 @@ from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.tables import LIVE, Tables
 from kern.run.base import RunStatus
 from kern.run.codec import dump
-from kern.run.record import RunRecord
+from kern.run.record import PARENT, RunRecord
 
 _LISTED = """run_id, session_id, agent_id, user_id, status, attempt, created_at, started_at,
     finished_at, metadata, error, priority, run_at, timeout, max_attempts, failures, webhook,
@@ -263,6 +263,15 @@ FROM {self._runs} WHERE status = 'PENDING'"""
             run_id=run_id,
         )
         return [row["run_id"] for row in rows]
+
+    def ended_children(self, transaction: Transaction, run_id: str) -> list[tuple[str, int]]:
+        """See :meth:`kern.db.base.Store.ended_children`."""
+        rows = transaction.execute(
+            f"SELECT run_id, attempt FROM {self._runs} WHERE parent_run_id = :run_id "
+            f"AND webhook = '{PARENT}' AND status NOT IN {LIVE} AND {IS_SEEN} ORDER BY position",
+            run_id=run_id,
+        )
+        return [(row["run_id"], row["attempt"]) for row in rows]
 
     def usage_of_children(self, transaction: Transaction, run_id: str) -> list[str]:
         """See :meth:`kern.db.base.Store.usage_of_children`."""

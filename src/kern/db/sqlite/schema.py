@@ -281,9 +281,11 @@ CREATE TABLE "{table}_figures" (
     PRIMARY KEY (span, begins_at, agent_id)
 ) WITHOUT ROWID
 """,
-    # The words are those of a memory and its topics, in any language; who writes a memory writes
-    # them, too.
+    # Who writes a memory writes the words by which it is found, too.
     """
+-- None of the sessions of agents, so that the index holds those of teams alone.
+ALTER TABLE "{table}" ADD COLUMN session_type TEXT;
+CREATE INDEX "{table}_teams" ON "{table}" (created_at) WHERE session_type IS NOT NULL;
 CREATE TABLE "{table}_memories" (
     memory_id TEXT PRIMARY KEY,
     user_id TEXT NOT NULL,
@@ -298,7 +300,15 @@ CREATE TABLE "{table}_memories" (
 ) WITHOUT ROWID;
 CREATE INDEX "{table}_memories_user" ON "{table}_memories" (user_id, updated_at, memory_id);
 CREATE INDEX "{table}_memories_updated" ON "{table}_memories" (updated_at, memory_id);
-CREATE VIRTUAL TABLE "{table}_memory_words" USING fts5 (memory_id UNINDEXED, words);
+CREATE INDEX "{table}_memories_run" ON "{table}_memories" (run_id) WHERE run_id IS NOT NULL;
+CREATE TABLE "{table}_memory_words" (
+    user_id TEXT NOT NULL,
+    word TEXT NOT NULL,
+    memory_id TEXT NOT NULL,
+    PRIMARY KEY (user_id, word, memory_id)
+) WITHOUT ROWID;
+CREATE INDEX "{table}_memory_words_word" ON "{table}_memory_words" (word);
+CREATE INDEX "{table}_memory_words_memory" ON "{table}_memory_words" (memory_id);
 CREATE TABLE "{table}_components" (
     component_id TEXT NOT NULL,
     version INTEGER NOT NULL,
@@ -309,12 +319,23 @@ CREATE TABLE "{table}_components" (
     notes TEXT,
     is_current INTEGER NOT NULL DEFAULT 0,
     created_at REAL NOT NULL,
+    deleted_at REAL,
     PRIMARY KEY (component_id, version)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX "{table}_components_current" ON "{table}_components" (component_id)
     WHERE is_current;
 CREATE UNIQUE INDEX "{table}_components_label" ON "{table}_components" (component_id, label)
-    WHERE label IS NOT NULL
+    WHERE label IS NOT NULL;
+CREATE TABLE "{table}_contents" (
+    knowledge TEXT NOT NULL,
+    content_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('processing', 'completed', 'failed')),
+    details TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    PRIMARY KEY (knowledge, content_id)
+) WITHOUT ROWID
 """,
 )
 

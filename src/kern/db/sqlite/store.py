@@ -13,7 +13,9 @@ from kern.db.sqlite.approvals import SqliteApprovals
 from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.blobs import SqliteBlobs
 from kern.db.sqlite.budgets import SqliteBudgets
+from kern.db.sqlite.components import SqliteComponents
 from kern.db.sqlite.connection import Transaction
+from kern.db.sqlite.contents import SqliteContents
 from kern.db.sqlite.erasing import SqliteErasing
 from kern.db.sqlite.figures import SqliteFigures
 from kern.db.sqlite.file import Arguments, Operation, Result, SqliteFile, bound
@@ -21,6 +23,7 @@ from kern.db.sqlite.journals import Journals
 from kern.db.sqlite.keys import SqliteKeys
 from kern.db.sqlite.limits import Limits
 from kern.db.sqlite.listener import Listener
+from kern.db.sqlite.memories import SqliteMemories
 from kern.db.sqlite.outbox import SqliteOutbox
 from kern.db.sqlite.overview import SqliteOverview
 from kern.db.sqlite.processes import SqliteProcesses
@@ -71,8 +74,11 @@ class SqliteStore(Store):
         self.blobs = SqliteBlobs(file)
         self.budgets = SqliteBudgets(file)
         self.keys = SqliteKeys(file)
+        self.contents = SqliteContents(file)
+        self.components = SqliteComponents(file)
         self.erasing = SqliteErasing(file)
         self.figures = SqliteFigures(file)
+        self.memories = SqliteMemories(file)
         self.states = SqliteStates(file)
         self.users = SqliteUsers(file)
         self.sessions = SqliteSessions(file, self)
@@ -188,6 +194,10 @@ class SqliteStore(Store):
         return await self._file.read(self._reading.children, run_id)
 
     @override
+    async def ended_children(self, run_id: str) -> list[tuple[str, int]]:
+        return await self._file.read(self._reading.ended_children, run_id)
+
+    @override
     async def usage_of_children(self, run_id: str) -> list[str]:
         return await self._file.read(self._reading.usage_of_children, run_id)
 
@@ -269,6 +279,10 @@ class SqliteStore(Store):
     @override
     async def expired_pauses(self, limit: int) -> list[str]:
         return await self._file.write(self._resuming.expire, limit)
+
+    @override
+    async def follow(self, run: NewRun, ended: str, attempt: int) -> Accepted | None:
+        return _accepted(await self._file.write(self._submission.follow, run, ended, attempt))
 
     @override
     async def fork(

@@ -24,6 +24,7 @@ class Tables:
         memories: what is remembered of users.
         memory_words: the words of these.
         components: agents at rest, a row a version.
+        contents: what knowledge bases were loaded with.
         expiries: the index of the pauses that expire.
         unstored: the index of what has ended and is to be erased.
     """
@@ -46,6 +47,7 @@ class Tables:
         self.memories = f'"{session_table}_memories"'
         self.memory_words = f'"{session_table}_memory_words"'
         self.components = f'"{session_table}_components"'
+        self.contents = f'"{session_table}_contents"'
         self.expiries = f'"{session_table}_runs_expires"'
         self.unstored = f'"{session_table}_runs_unstored"'
 

@@ -7,6 +7,7 @@ from typing_extensions import override
 from kern.db.erasing import IS_SEEN
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
+from kern.db.sqlite.memories import Remembering
 from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.tables import LIVE
 from kern.db.users import MANY, ORDER, PAGE, Owners, Row, Table, Users
@@ -22,6 +23,7 @@ class SqliteUsers(Users):
         self._file = file
         tables = self._tables = file.tables
         self._states = StateChanges(tables)
+        self._memories = Remembering(tables)
         self._table_of: dict[Table, str] = {
             "sessions": f"{tables.sessions} WHERE user_id = :key",
             "states": f"{tables.states} WHERE session_id IN ("
@@ -39,6 +41,7 @@ class SqliteUsers(Users):
             "budgets": f"{tables.budgets} WHERE user_id = :key",
             "approvals": f"{tables.approvals} WHERE user_id = :key",
             "keys": f"{tables.keys} WHERE user_id = :key",
+            "memories": f"{tables.memories} WHERE user_id = :key",
             "approvals_of_run": f"{tables.approvals} WHERE run_id = :key AND user_id IS NULL",
         }
 
@@ -77,6 +80,10 @@ class SqliteUsers(Users):
         await self._file.write(self._delete_keys, user_id)
 
     @override
+    async def delete_memories(self, user_id: str) -> int:
+        return await self._file.write(self._memories.clear, user_id)
+
+    @override
     async def delete_sessions(self, user_id: str) -> int:
         return await self._file.write(self._delete_sessions, user_id)
 
@@ -101,11 +108,13 @@ class SqliteUsers(Users):
     def _enter(self, transaction: Transaction, run: NewRun) -> bool:
         made = transaction.execute(
             f"INSERT INTO {self._tables.sessions} "
-            "(session_id, agent_id, user_id, created_at, updated_at) "
-            "VALUES (:session_id, :agent_id, :user_id, :now, :now) ON CONFLICT DO NOTHING",
+            "(session_id, agent_id, user_id, session_type, created_at, updated_at) "
+            "VALUES (:session_id, :agent_id, :user_id, :session_type, :now, :now) "
+            "ON CONFLICT DO NOTHING",
             session_id=run.session_id,
             agent_id=run.agent_id,
             user_id=run.user_id,
+            session_type=run.session_type,
         )
         return made.rowcount > 0
 

@@ -8,14 +8,16 @@ from msgspec import Meta
 from kern.run.message import Message
 from kern.run.overrides import Overrides
 from kern.server.problems import RequestError
-from kern.server.responses.items import InputReader, Item, refused
-from kern.server.responses.request import (
+from kern.server.responses.body import (
     Count,
     JsonObject,
     JsonSchema,
     StreamOptions,
     Strict,
     TextFormat,
+)
+from kern.server.responses.items import InputReader, Item, refused
+from kern.server.responses.request import (
     check_metadata,
     check_stream_options,
     checked,

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from kern.errors import ConfigurationError
 from kern.models.form import Form
@@ -13,9 +12,16 @@ from kern.run.codec import parse
 from kern.run.overrides import ClientTool, Overrides
 from kern.server.ids import fingerprint
 from kern.server.problems import RequestError
+from kern.server.responses.body import (
+    Body,
+    FunctionTool,
+    JsonObject,
+    JsonSchema,
+    Kind,
+    StreamOptions,
+    TextFormat,
+)
 from kern.server.responses.items import Item, refused
-
-Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 # Parameters of OpenAI's that are not supported, with the values that ask for nothing.
 _UNSUPPORTED: Mapping[str, tuple[object, ...]] = {
@@ -54,107 +60,6 @@ _TOOL = {"type": "function", "description": None, "parameters": None, "strict": 
 
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _NAMED = re.compile(r"(unknown|missing required) field `([^`]*)`")
-
-
-Kind = TypeVar("Kind", bound="Strict")
-
-
-class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """JSON values of which each is known; others are refused by their names."""
-
-
-class Named(Strict, frozen=True):
-    """A conversation, as an object."""
-
-    id: str
-
-
-class Reasoning(Strict, frozen=True):
-    """How much the model is to think, and tell of it.
-
-    Clients ask for a summary of their own accord; what a model thinks is in no item.
-    """
-
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    summary: Literal["auto", "concise", "detailed"] | None = None
-    generate_summary: Literal["auto", "concise", "detailed"] | None = None
-
-
-class TextFormat(Strict, frozen=True, tag="text"):
-    """An answer of any form."""
-
-
-class JsonObject(Strict, frozen=True, tag="json_object"):
-    """An answer that is a JSON object."""
-
-
-class JsonSchema(Strict, frozen=True, tag="json_schema"):
-    """An answer that fits a JSON Schema."""
-
-    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    schema: dict[str, Any]
-    description: str | None = None
-    strict: bool | None = None
-
-
-class Text(Strict, frozen=True):
-    """What the answer has to be."""
-
-    format: TextFormat | JsonObject | JsonSchema | None = None
-    verbosity: Literal["medium"] | None = None
-
-
-class StreamOptions(Strict, frozen=True):
-    """How it is streamed."""
-
-    include_obfuscation: bool | None = None
-
-
-class FunctionTool(Strict, frozen=True, tag="function"):
-    """A tool that the client calls."""
-
-    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class Body(Strict, frozen=True):
-    """The parameters of a request for a response, as OpenAI names them.
-
-    Attributes:
-        webhook: kern's own: a URL that is told, signed, how the run has ended.
-    """
-
-    model: str
-    input: str | list[dict[str, Any]] | None = None
-    background: bool | None = None
-    conversation: str | Named | None = None
-    include: list[str] | None = None
-    instructions: str | None = None
-    max_output_tokens: Count | None = None
-    max_tool_calls: Count | None = None
-    metadata: dict[str, str] | None = None
-    parallel_tool_calls: bool | None = None
-    previous_response_id: str | None = None
-    reasoning: Reasoning | None = None
-    safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
-    store: bool | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    text: Text | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    tools: list[dict[str, Any]] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    user: str | None = None
-    webhook: str | None = None
-
-    @property
-    def conversation_id(self) -> str | None:
-        """The id of the conversation, or None."""
-        named = self.conversation
-        return named.id if isinstance(named, Named) else named
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -70,6 +70,8 @@ WITH found AS MATERIALIZED (
         WHERE session_id IN (SELECT session_id FROM erased WHERE wholly) AND summary IS NOT NULL
         ORDER BY session_id FOR NO KEY UPDATE) AS summarized
     WHERE session.session_id = summarized.session_id
+), forgotten AS (
+    DELETE FROM {names.memories} WHERE run_id IN (SELECT run_id FROM erased WHERE wholly)
 ), {deleted_with(names, "erased")}
 SELECT run_id, NULL AS session_id FROM children
 UNION ALL

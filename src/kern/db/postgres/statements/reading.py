@@ -27,6 +27,7 @@ from kern.db.postgres.statements.parts import (
 )
 from kern.db.retention import NEWEST
 from kern.run.base import RunStatus
+from kern.run.record import PARENT
 
 _LISTED = RECORD.replace(" output,", "")
 
@@ -93,6 +94,11 @@ ORDER BY position"""
         self.usage_of_children = (
             _below(runs, "usage::text") + "SELECT usage FROM below WHERE usage IS NOT NULL"
         )
+
+        self.ended_children = f"""
+SELECT run_id, attempt FROM {runs}
+WHERE parent_run_id = $1 AND webhook = '{PARENT}' AND status NOT IN {LIVE} AND {IS_SEEN}
+ORDER BY position"""
 
         self.usage_of_session = f"""
 SELECT key, sum(value::text::float8) AS value

@@ -1,0 +1,3 @@
+"""The path that users know for documents."""
+
+from kern.vectordb.document import Document as Document

@@ -1,0 +1,1 @@
+"""The paths that users know for embedders; see :mod:`kern.embedders`."""

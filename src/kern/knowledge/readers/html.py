@@ -1,0 +1,104 @@
+"""Web pages and Word documents, as Markdown (extra ``knowledge``)."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from kern.errors import ContentError
+from kern.extras import extra
+from kern.knowledge.readers.base import TOO_DEEP, Part, Reader
+
+# How large what a Word document holds may be, unpacked, in bytes.
+_UNPACKED = 200_000_000
+
+# What of a page is not its text.
+_LEFT_OUT = ("script", "style", "noscript", "template", "nav", "svg", "iframe", "form", "head")
+
+
+class HTMLReader(Reader):
+    """Reads web pages as Markdown, without navigation, forms, scripts and pictures.
+
+    Example:
+        >>> HTMLReader.media_types
+        ('text/html', 'application/xhtml+xml')
+    """
+
+    suffixes = (".html", ".htm", ".xhtml")
+    media_types = ("text/html", "application/xhtml+xml")
+
+    def __init__(self) -> None:
+        """Have what it needs at hand.
+
+        Raises:
+            MissingExtraError: markdownify is not installed.
+        """
+        with extra("knowledge"):
+            import markdownify  # noqa: F401
+
+    def read(self, path: Path) -> Iterator[Part]:
+        """See :meth:`Reader.read`."""
+        text, title = markdown(path.read_bytes())
+        yield Part(text, {"title": title} if title else {})
+
+
+class DocxReader(Reader):
+    """Reads Word documents as Markdown, without pictures.
+
+    Example:
+        >>> DocxReader.suffixes
+        ('.docx',)
+    """
+
+    suffixes = (".docx",)
+    media_types = ("application/vnd.openxmlformats-officedocument.wordprocessingml.document",)
+
+    def __init__(self) -> None:
+        """Have what it needs at hand.
+
+        Raises:
+            MissingExtraError: mammoth or markdownify is not installed.
+        """
+        with extra("knowledge"):
+            import mammoth  # noqa: F401
+            import markdownify  # noqa: F401
+
+    def read(self, path: Path) -> Iterator[Part]:
+        """See :meth:`Reader.read`."""
+        import mammoth
+
+        try:
+            with zipfile.ZipFile(path) as archive:
+                size = sum(each.file_size for each in archive.infolist())
+        except zipfile.BadZipFile:
+            raise ContentError("it is no Word document") from None
+        if size > _UNPACKED:
+            raise ContentError(f"it holds {size:,} bytes, unpacked, and {_UNPACKED:,} are read")
+        with path.open("rb") as file:
+            html: str = mammoth.convert_to_html(
+                file, convert_image=mammoth.images.img_element(lambda image: {})
+            ).value
+        yield Part(markdown(html)[0])
+
+
+def markdown(html: str | bytes) -> tuple[str, str]:
+    """Return a page as Markdown, and its title.
+
+    Args:
+        html: the page; of bytes the encoding is found as browsers do.
+
+    Raises:
+        ContentError: it is nested too deep.
+    """
+    from bs4 import BeautifulSoup
+    from markdownify import MarkdownConverter
+
+    try:
+        soup = BeautifulSoup(html, "html.parser")
+        title = "" if soup.title is None else soup.title.get_text(" ", strip=True)
+        for each in soup(_LEFT_OUT):
+            each.decompose()
+        shown = soup.find("main") or soup.find("article") or soup.body or soup
+        text = MarkdownConverter(heading_style="ATX", strip=["img"]).convert_soup(shown)
+    except RecursionError:
+        raise ContentError(TOO_DEEP) from None
+    return text.strip(), title[:500]

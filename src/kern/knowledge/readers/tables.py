@@ -1,0 +1,101 @@
+"""Files of records: CSV and JSON."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from kern.errors import ContentError
+from kern.knowledge.readers.base import TOO_DEEP, Part, Reader
+
+# How many records are a part; a chunk holds some of them.
+_ROWS = 200
+
+
+class CSVReader(Reader):
+    """Reads tables: each row as lines of ``column: value``, after the names in the first row.
+
+    Example:
+        >>> CSVReader(delimiter=";").suffixes
+        ('.csv', '.tsv')
+    """
+
+    suffixes = (".csv", ".tsv")
+    media_types = ("text/csv", "text/tab-separated-values")
+
+    def __init__(self, delimiter: str | None = None, encoding: str = "utf-8-sig") -> None:
+        """Choose how values are parted.
+
+        Args:
+            delimiter: what stands between two values; by default a tab in ``.tsv``, else a comma.
+            encoding: how characters are written.
+        """
+        self.delimiter = delimiter
+        self.encoding = encoding
+
+    def read(self, path: Path) -> Iterator[Part]:
+        """See :meth:`Reader.read`."""
+        delimiter = self.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
+        with path.open(encoding=self.encoding, newline="") as file:
+            rows = csv.DictReader(file, delimiter=delimiter, restkey="", restval="")
+            yield from _parts("row", (_lines(row) for row in rows))
+
+
+class JSONReader(Reader):
+    """Reads JSON, and JSON Lines: each item of a list as a text, or what there is as one.
+
+    Example:
+        >>> JSONReader.suffixes
+        ('.json', '.jsonl', '.ndjson')
+    """
+
+    suffixes = (".json", ".jsonl", ".ndjson")
+    media_types = ("application/json", "application/x-ndjson", "application/jsonl")
+
+    def read(self, path: Path) -> Iterator[Part]:
+        """See :meth:`Reader.read`."""
+        try:
+            if path.suffix.lower() != ".json":
+                with path.open(encoding="utf-8-sig") as file:
+                    lines = (json.loads(line) for line in file if line.strip())
+                    yield from _parts("item", map(_text, lines))
+                return
+            found: object = json.loads(path.read_text("utf-8-sig"))
+            yield from _parts("item", map(_text, found if isinstance(found, list) else [found]))
+        except RecursionError:
+            raise ContentError(TOO_DEEP) from None
+        except ValueError as error:
+            raise ContentError(f"it is no JSON: {error}") from None
+
+
+def _lines(row: dict[str, str | list[str]]) -> str:
+    lines: list[str] = []
+    for key, value in row.items():
+        text = ", ".join(value) if isinstance(value, list) else value
+        if text:  # Values beyond the names in the first row have the key "".
+            lines.append(f"{key}: {text}" if key else text)
+    return "\n".join(lines)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        items = [(key, each) for key, each in value.items() if each is not None]
+        if not any(isinstance(each, dict | list) for _, each in items):
+            return "\n".join([f"{key}: {each}" for key, each in items])
+    return json.dumps(value, ensure_ascii=False, indent=1)
+
+
+def _parts(kind: str, texts: Iterable[str]) -> Iterator[Part]:
+    """Yield texts, several a part, with empty lines between; the part says where it begins."""
+    gathered: list[str] = []
+    length = number = 0
+    for number, text in enumerate(texts, 1):
+        gathered.append(text)
+        length += len(text)
+        if len(gathered) == _ROWS or length > 1_000_000:
+            yield Part("\n\n".join(gathered), {f"from_{kind}": number - len(gathered) + 1})
+            gathered, length = [], 0
+    if gathered:
+        yield Part("\n\n".join(gathered), {f"from_{kind}": number - len(gathered) + 1})

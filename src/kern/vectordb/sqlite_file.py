@@ -1,0 +1,119 @@
+"""A SQLite file with the extension ``sqlite-vec``, and its thread.
+
+Python's own SQLite often cannot load extensions, so this is another one, of the package ``apsw``.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from kern.db.sqlite.connection import keep_apart
+from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
+from kern.extras import extra
+
+with extra("sqlite-vec"):
+    import apsw
+    import sqlite_vec
+
+Result = TypeVar("Result")
+
+# How long a lock of another process is waited for, in milliseconds.
+_PATIENCE = 30_000
+
+_PASSING = (
+    *(apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError, apsw.CantOpenError),
+    *(apsw.ReadOnlyError, apsw.NoMemError),
+)
+
+
+_inherited: list[apsw.Connection | None] = []
+
+
+class VectorFile:
+    """A file; one thread does all the work, so that none waits for another's within it."""
+
+    def __init__(self, path: str) -> None:
+        """Prepare, without opening anything.
+
+        Args:
+            path: the file, or ``:memory:``.
+        """
+        self.path = path
+        self._process = os.getpid()
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: apsw.Connection | None = None
+
+    async def do(self, work: Callable[[apsw.Connection], Result], *, writes: bool = True) -> Result:
+        """Carry out work in a transaction, to the end although nobody waits for it any more.
+
+        Args:
+            work: is given the connection.
+            writes: whether the file is locked for it; if not, it only reads.
+
+        Raises:
+            ConfigurationError: the file is one of runs.
+            DatabaseUnavailableError: the file cannot be used now.
+            DatabaseError: SQLite refused.
+        """
+        return await asyncio.wrap_future(self._executor().submit(self._transact, work, writes))
+
+    async def aclose(self) -> None:
+        """Close the file; the next use opens it again. What is in memory is kept."""
+        if self._connection is not None and self.path != ":memory:":
+            await asyncio.wrap_future(self._executor().submit(self._close))
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._process != os.getpid():  # A forked child has neither the thread nor the locks,
+            _inherited.append(self._connection)  # and must not even close what it has inherited.
+            self._process, self._thread, self._connection = os.getpid(), None, None
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="kern-vectors")
+        return self._thread
+
+    def _transact(self, work: Callable[[apsw.Connection], Result], writes: bool) -> Result:
+        try:
+            connection = self._connection or self._open()
+            connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+            try:
+                done = work(connection)
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+            return done
+        except (apsw.Error, OSError) as error:
+            where = f"SQLite file {self.path!r}"
+            if isinstance(error, (OSError, *_PASSING)):
+                raise DatabaseUnavailableError(
+                    f"{where} cannot be used: {error}. Check that it may be written in its "
+                    "directory, that the disk works and has room, and that no other program holds "
+                    "the file locked."
+                ) from error
+            raise DatabaseError(f"{where} refused: {error}") from error
+
+    def _open(self) -> apsw.Connection:
+        if self.path != ":memory:":
+            keep_apart(self.path)
+            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        connection = apsw.Connection(self.path)
+        connection.set_busy_timeout(_PATIENCE)
+        connection.enable_load_extension(True)
+        connection.load_extension(sqlite_vec.loadable_path())
+        connection.enable_load_extension(False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        runs = "SELECT name FROM sqlite_master WHERE name LIKE '%!_run!_events' ESCAPE '!'"
+        if connection.execute(runs).fetchall():
+            connection.close()
+            raise ConfigurationError(
+                f"SQLite file {self.path!r} holds runs: name another one for vectors."
+            )
+        self._connection = connection
+        return connection
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,184 @@
+"""What is kept of documents, in a form that every database takes, and what it is checked for."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from kern.embedders.base import Embedder
+from kern.errors import ConfigurationError, InvalidInputError
+from kern.run.codec import decode_object, encode
+from kern.vectordb.base import SearchType
+from kern.vectordb.document import Document
+
+QUERY = 8_000
+"""How many characters of what is looked for count."""
+
+LIMIT = 1_000
+"""How many documents a search returns at most."""
+
+BATCH = 100
+"""How many documents are embedded and written together."""
+
+
+def cleaned(text: str) -> str:
+    """Return a text without what databases refuse: NUL, and halves of characters."""
+    if text.isascii():
+        return text.replace("\0", "\ufffd") if "\0" in text else text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def json_of(values: Mapping[str, object], what: str) -> str:
+    """Return JSON values as text, cleaned as texts are.
+
+    Args:
+        values: by their names.
+        what: what they are, for the error.
+
+    Raises:
+        InvalidInputError: they have no JSON form.
+    """
+    return encode(_clean(values), what)
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return cleaned(value)
+    if isinstance(value, Mapping):
+        return {_clean(name): _clean(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(each) for each in value]
+    return value
+
+
+def check_limit(limit: int) -> int:
+    """Return how many documents to look for.
+
+    Raises:
+        InvalidInputError: it is no number, or too large.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= LIMIT:
+        raise InvalidInputError(f"limit must be a number from 1 to {LIMIT}, not {limit!r:.50}.")
+    return limit
+
+
+def latest(documents: Sequence[Document]) -> list[Document]:
+    """Return documents without those in whose place a later one stands."""
+    return [*{each.chunk_id: each for each in documents}.values()]
+
+
+async def embed(documents: Sequence[Document], embedder: Embedder, where: str) -> None:
+    """Give an embedding to documents that have none, and check those of all.
+
+    Args:
+        documents: the documents.
+        embedder: embeds them, in one call.
+        where: the table, for errors.
+
+    Raises:
+        ConfigurationError: an embedding is of another size than the table's.
+        ModelError: the embedder failed.
+    """
+    new = [each for each in documents if each.embedding is None]
+    if new:
+        embeddings = await embedder.aembed([each.content for each in new])
+        for document, embedding in zip(new, embeddings, strict=True):
+            document.embedding = embedding
+    size = await embedder.aget_dimensions()
+    for each in documents:
+        check_size(each.embedding or [], size, embedder, where)
+
+
+def check_size(embedding: Sequence[float], size: int, embedder: Embedder, where: str) -> None:
+    """Check that an embedding is one of a table.
+
+    Args:
+        embedding: the embedding.
+        size: how many numbers those of the table have.
+        embedder: whose it is, for errors.
+        where: the table, for errors.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if len(embedding) != size:
+        raise wrong_size(where, size, embedder, len(embedding))
+    if not math.isfinite(sum(embedding)):
+        raise ConfigurationError(f"{embedder.id} made an embedding that is not of finite numbers.")
+
+
+def wrong_size(where: str, size: int, embedder: Embedder, found: int) -> ConfigurationError:
+    """Return the error of a table whose embeddings have another size."""
+    return ConfigurationError(
+        f"{where} is for embeddings of {size} numbers, and {embedder.id} makes {found}. Embeddings "
+        "of two models cannot be compared: name another table, or drop() this one and load it anew."
+    )
+
+
+Kept: TypeAlias = tuple[str, str | None, str | None, str, str, int | None, str | None]
+"""What is kept of a document beside its embedding: id, content_id, name, meta_data, content, size
+and usage."""
+
+
+def kept(document: Document) -> Kept:
+    """Return what is kept of a document beside its embedding.
+
+    Raises:
+        InvalidInputError: what is known of it has no JSON form.
+    """
+    what = f"What is known of {document.chunk_id!r:.60}"
+    return (
+        cleaned(document.chunk_id),
+        None if document.content_id is None else cleaned(document.content_id),
+        None if document.name is None else cleaned(document.name),
+        json_of(document.meta_data, what),
+        cleaned(document.content),
+        document.size,
+        None if document.usage is None else json_of(document.usage, what),
+    )
+
+
+def document_of(row: Sequence[Any]) -> Document:
+    """Return a document out of what was kept, with its score behind that."""
+    id, content_id, name, meta_data, content, size, usage, score = row
+    return Document(
+        content,
+        id,
+        name,
+        decode_object(meta_data),
+        content_id,
+        score=score,
+        usage=None if usage is None else decode_object(usage),
+        size=size,
+    )
+
+
+def default_embedder() -> Embedder:
+    """Return what embeds where nobody has said what does."""
+    from kern.embedders.openai import OpenAIEmbedder
+
+    return OpenAIEmbedder()
+
+
+def check_weight(weight: float) -> float:
+    """Return how much meaning counts beside words.
+
+    Raises:
+        ConfigurationError: it is no share.
+    """
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        raise ConfigurationError(f"vector_score_weight must be from 0 to 1, not {weight!r:.50}.")
+    return float(weight)
+
+
+def check_search_type(search_type: SearchType | str) -> SearchType:
+    """Return how documents are found.
+
+    Raises:
+        ConfigurationError: they are not found so.
+    """
+    try:
+        return SearchType(search_type)
+    except ValueError:
+        raise ConfigurationError(
+            f"search_type must be 'vector', 'keyword' or 'hybrid', not {search_type!r:.50}."
+        ) from None
