@@ -139,6 +139,14 @@ def test_a_user_may_ask_as_often_as_the_service_allows(tmp_path: Path) -> None:
             assert client.get("/healthz").status_code == 200
 
 
+def test_without_keys_only_this_machine_and_no_page_of_another_origin_may_ask() -> None:
+    app = create_mcp_app([Agent("Echo", ScriptedModel(), db=InMemoryDb())])
+    with served(app) as url, httpx.Client(base_url=url, headers=ACCEPT) as client:
+        assert client.post("/mcp", json=INITIALIZE).status_code == 200
+        for strange in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+            assert client.post("/mcp", json=INITIALIZE, headers=strange).status_code == 403
+
+
 async def test_calls_that_wait_and_runs_that_queue_are_counted(tmp_path: Path) -> None:
     db = SqliteDb(tmp_path / "kern.db")
     gates: dict[str, Future[None]] = {"one": Future()}
