@@ -142,7 +142,7 @@ class AgentDefinition(
         given["remembered"] = remembered()
         given["is_named"] = bool(options.get("id") or (name and name.strip()))
         if self.starts_runs:
-            from kern.agent.background_tools import check_starts
+            from kern.agent.background import check_starts
 
             check_starts(self.name, self.db, is_named=self.is_named)
         check_db(
