@@ -38,6 +38,8 @@ PATHS = {
     "kern.guardrails.base": ["BaseGuardrail"],
     "kern.hooks": ["hook"],
     "kern.media": ["Audio", "File", "Image", "Video"],
+    "kern.memory": ["MemoryManager", "UserMemory"],
+    "kern.memory.manager": ["MemoryManager"],
     "kern.metrics": [
         *("MessageMetrics", "Metrics", "ModelMetrics", "RunMetrics", "SessionMetrics"),
         "ToolCallMetrics",

@@ -345,7 +345,7 @@ def test_what_cannot_remember_is_refused() -> None:
         Agent("Tester", model, add_memories_to_context=True)
     assert not Agent("Tester", model, add_memories_to_context=False).tells_memories
     with pytest.raises(ConfigurationError, match="memory_manager must be"):
-        Agent("Tester", model, db=db, memory_manager="gpt")
+        Agent("Tester", model, db=db, memory_manager="gpt")  # type: ignore[call-overload] # wrong
     with pytest.raises(ConfigurationError, match="another database than its agent"):
         Agent("Tester", model, db=db, memory_manager=MemoryManager(db=InMemoryDb()))
     with pytest.raises(ConfigurationError, match="enable_agentic_memory must be True or False"):
