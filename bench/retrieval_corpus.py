@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 CHARACTERS = 1000
 
+PARTS = ("faq", "reference", "tutorial", "using")
+
 _HEADING = re.compile(r"^(\S.*)\n([=\-~^\"*#'+`])\2{2,}[ ]*$", re.MULTILINE)
 _ROLE = re.compile(r":[\w:+.-]+:`~?!?\.?([^`<]*?)(?:\s*<[^`>]*>)?`")
 _LINK = re.compile(r"`([^`<]+?)\s*<[^`>]*>`_+")
@@ -49,7 +51,7 @@ def read(sources: Path) -> tuple[list[Chunk], list[Question]]:
     asked: dict[str, list[str]] = {}
     for file in sorted(sources.rglob("*.rst.txt")):
         page = str(file.relative_to(sources)).removesuffix(".rst.txt")
-        if page.startswith(("whatsnew/changelog", "genindex")):
+        if not page.startswith(PARTS):
             continue
         is_faq = page.startswith("faq/")
         for number, (heading, body) in enumerate(_sections(file.read_text())):

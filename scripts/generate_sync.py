@@ -63,6 +63,7 @@ SUBJECTS += [
         ("vectordb/methods", "vectordb/sync"),
         ("embedders/methods", "embedders/sync"),
         ("knowledge/methods", "knowledge/sync"),
+        ("memory/managing", "memory/sync"),
     )
 ]
 
@@ -71,9 +72,6 @@ SUBJECTS.append(
         *("team/responses", "team/sync", "[Deps, Output]"),
         "from kern.agent.blocking import blocking",
     )
-)
-SUBJECTS.append(
-    Subject("memory/managing", "memory/sync", "", "from kern.aio.portal import finished")
 )
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

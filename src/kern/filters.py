@@ -18,6 +18,9 @@ Scalar: TypeAlias = str | int | float | bool
 DEPTH = 32
 """How deep conditions may be nested."""
 
+LIMIT = 1000
+"""How many values conditions may compare with in all."""
+
 
 class FilterExpr(ABC):
     """A condition; ``&``, ``|`` and ``~`` put several together.
@@ -260,7 +263,7 @@ def filter_of(filters: Filters) -> FilterExpr | None:
             must all be met.
 
     Raises:
-        InvalidInputError: they are none of these, or nested too deep.
+        InvalidInputError: they are none of these, or too many, or nested too deep.
 
     Example:
         >>> filter_of({"lang": "en", "year": [2025, 2026]})
@@ -269,7 +272,8 @@ def filter_of(filters: Filters) -> FilterExpr | None:
         GT(key='year', value=2020)
     """
     found = _read(filters, DEPTH)
-    _check_depth(found, DEPTH)
+    if found is not None and _count(found, DEPTH) > LIMIT:
+        raise InvalidInputError(f"Filters compare with more than {LIMIT} values.")
     return found
 
 
@@ -337,14 +341,15 @@ def _of_dict(values: Mapping[object, object], depth: int) -> FilterExpr:
     return comparisons[op](key, value)
 
 
-def _check_depth(condition: FilterExpr | None, depth: int) -> None:
+def _count(condition: FilterExpr, depth: int) -> int:
+    """Return how many values a condition compares with, if it is not nested deeper than that."""
     if not depth:
         raise InvalidInputError(f"Filters are nested more than {DEPTH} deep.")
     if isinstance(condition, AND):
-        for each in condition.conditions:
-            _check_depth(each, depth - 1)
-    elif isinstance(condition, NOT):
-        _check_depth(condition.condition, depth - 1)
+        return sum(_count(each, depth - 1) for each in condition.conditions)
+    if isinstance(condition, NOT):
+        return _count(condition.condition, depth - 1)
+    return len(condition.values) if isinstance(condition, IN) else 1
 
 
 def _checked(conditions: tuple[FilterExpr, ...]) -> tuple[FilterExpr, ...]:

@@ -176,10 +176,10 @@ def arguments_of(made: Recorded) -> dict[str, object] | None:
     kept: tuple[tuple[object, ...], dict[str, object]] | None = vars(made).get(_KEPT)
     if kept is None:
         return {} if type(made).__init__ is object.__init__ else None
-    signature = Signature.from_callable(vars(type(made)).get("__init__", type(made).__init__))
+    signature = Signature.from_callable(type(made))
     args, keywords = kept
     found: dict[str, object] = {}
-    for name, value in [*signature.bind(made, *args, **keywords).arguments.items()][1:]:
+    for name, value in signature.bind(*args, **keywords).arguments.items():
         kind = signature.parameters[name].kind
         if kind is Parameter.VAR_KEYWORD:
             found.update(value)
@@ -187,6 +187,12 @@ def arguments_of(made: Recorded) -> dict[str, object] | None:
             by_place = kind in (Parameter.VAR_POSITIONAL, Parameter.POSITIONAL_ONLY)
             found[f"*{name}" if by_place else name] = value
     return found
+
+
+def takes(cls: type, name: str) -> bool:
+    """Say whether the constructor of a class takes a keyword."""
+    parameters = Signature.from_callable(cls).parameters
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
 def changed(made: Recorded) -> None:

@@ -94,7 +94,7 @@ async def test_memories_are_narrowed_sorted_and_paged(kept: Methods) -> None:
     assert await texts(kept, agent_id="x") == ["One"]
     found, total = await kept.aget_user_memories("ada", limit=1, deserialize=False)
     assert isinstance(found, list)
-    assert [found[0]["memory"], total] == ["Two", 2]  # type: ignore[index] # JSON values
+    assert [found[0]["memory"], total] == ["Two", 2]
     assert await kept.aget_all_memory_topics("ada") == ["Street Food", "food", "it's"]
     assert await kept.aget_all_memory_topics() == ["Street Food", "food", "it's"]
     stats, users = await kept.aget_user_memory_stats(limit=1)

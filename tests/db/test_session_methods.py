@@ -122,6 +122,7 @@ def test_sessions_are_listed_by_user_agent_name_and_time(db: AnyDb) -> None:
     ("wanted", "why"),
     [
         ({"session_type": "swarm"}, "session_type must be one of 'agent'"),
+        ({"session_type": "workflow"}, "kern has no workflows"),
         ({"sort_by": "name"}, "sort_by must be 'created_at'"),
         ({"sort_order": "up"}, "sort_order must be"),
         ({"page": 0}, "page must be"),

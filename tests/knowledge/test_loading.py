@@ -1,6 +1,7 @@
 """What becomes of files and texts in a knowledge base."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ async def test_what_cannot_be_read_is_named_and_stops_nothing(
     loaded = await plants.ainsert(path=tmp_path, exclude=["kern.db*"])
     assert (loaded.contents, {*loaded.failed}) == (
         1,
-        {each.name for each in tmp_path.iterdir() if each.name[:4] not in ("good", "kern")},
+        {each for each in os.listdir(tmp_path) if each[:4] not in ("good", "kern")},
     )
     told = loaded.failed
     assert told["binary.dat"] == "binary.dat: it is no text, and no reader is for such files"

@@ -110,7 +110,7 @@ async def test_nothing_of_an_erased_user_is_left_and_all_of_the_others(
     assert [row async for row in db.aexport_user("alice")] == []
     after = [row async for row in db.aexport_user("bob")]
     assert [row["kind"] for row in after] == [row["kind"] for row in exported]
-    assert await db.adelete_user("alice") == (0, 0, 0, 0)
+    assert await db.adelete_user("alice") == (0, 0, 0, 0, 0)
     await asyncio.wait_for(server.wait_for_disconnects(1), 10)
 
 

@@ -458,6 +458,8 @@ async def test_sessions_are_listed_at_the_same_cost_however_many_there_are(costs
             "of two rare agents": SessionFilter(agents=("rarer", "rare")),
             "of a user and two agents": SessionFilter("user", agents=("agent", "rare")),
             "by name": SessionFilter(name="trip"),
+            "of teams": SessionFilter(is_of_team=True),
+            "of agents": SessionFilter(is_of_team=False),
             "since lately": SessionFilter(since=lately - timedelta(hours=1)),
         }.items():
             found = store.sessions.find(wanted, 5, oldest_first=False)
@@ -472,6 +474,7 @@ async def test_sessions_are_listed_at_the_same_cost_however_many_there_are(costs
     await begin(5, session_id="'user ' || n", user_id="'rare'")
     await begin(5, session_id="'agent ' || n", agent_id="'rare'")
     await begin(5, session_id="'name ' || n", name="'Trip ' || n")
+    await begin(5, session_id="'team ' || n", session_type="'team'")
     await begin(5, session_id="'lately ' || n", created_at=seconds_ago(store, 1))
     await costs.assert_flat(look, partial(begin, MANY))
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL
 from kern.run.tool import ToolCall
 from kern.run.usage import UsageLimits
 from tests.simulation.plans import Plan, Step
+from tests.simulation.promises.reports import is_report
 from tests.simulation.tools import here, tools
 
 
@@ -41,8 +42,7 @@ class Planned(Model):
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        last = max(n for n, message in enumerate(request.messages) if message.role == "user")
-        plan = cast(Plan, json.loads(request.messages[last].text))
+        last, plan = _planned(request.messages)
         turn = sum(message.role == "assistant" for message in request.messages[last:])
         calls = here().world.calls.model_called(self.run_of(plan), turn)
         message = Message("assistant", answer(m.text for m in request.messages if m.role == "tool"))
@@ -105,6 +105,15 @@ def answer(results: Iterable[str]) -> str:
     return " ".join(["🙂", *results])
 
 
+def _planned(messages: Sequence[Message]) -> tuple[int, Plan]:
+    """Return the plan, and which message says it; who is told of an end only has none."""
+    given = [n for n, each in enumerate(messages) if each.role == "user"]
+    planned = [n for n in given if not is_report(messages[n].text)]
+    if planned:
+        return planned[-1], cast(Plan, json.loads(messages[planned[-1]].text))
+    return given[-1], Plan(id=_run_id.get(), think=0.1, failures=[], turns=[])
+
+
 def _cut(text: str) -> Iterator[str]:
     """Yield a text in pieces, which may be halves of characters."""
     units = text.encode("utf-16-le")
@@ -126,9 +135,10 @@ def _call(place: str, step: Step) -> ToolCall:
 def agents(database: Database, expires_in: float) -> dict[str, Agent]:
     """Return a process's own objects of the agents.
 
-    ``plain`` has no limits, and ``helper`` as a tool, which has ``second``; ``scarce`` may execute
-    two runs at once and one a user; ``patient`` tries failed calls again; ``curious`` has other
-    models asked after it; ``frugal`` and ``brief`` may not do much.
+    ``plain`` has no limits, and ``helper`` as a tool, also in the background, which so has
+    ``second``; ``scarce`` may execute two runs at once and one a user; ``patient`` tries failed
+    calls again; ``curious`` has other models asked after it; ``frugal`` and ``brief`` may not do
+    much.
 
     Args:
         database: as the process names it.

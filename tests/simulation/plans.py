@@ -64,8 +64,9 @@ def _step(random: Random, run_id: str, parent: str, depth: int) -> Step:
     is_helped = has_child and parent in helpers and random.random() < 0.5
     if is_helped:
         agent_id = helpers[parent]
+    helped = "started" if is_helped and random.random() < 0.5 else "helped"
     return Step(
-        tool="helped" if is_helped else "delegate" if has_child else random.choice(_TOOLS),
+        tool=helped if is_helped else "delegate" if has_child else random.choice(_TOOLS),
         seconds=random.uniform(0.01, 4),
         child=plan(random, run_id, agent_id, depth - 1) if has_child else None,
         how=how,

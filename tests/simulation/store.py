@@ -80,6 +80,8 @@ class Line:
             await travel(process)
             if name in ("submit", "claim", "resume"):
                 args = (*args[:-1], _of_version(args[-1], process.version))
+            if name == "follow":
+                args = (_of_version(args[0], process.version), *args[1:])
             result = await method(*args, **kwargs)
             done = "sleep" if kwargs.get("failed") is False else name
             process.world.states.stored(process, done, args, result)

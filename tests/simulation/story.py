@@ -32,7 +32,8 @@ async def tell(world: World) -> None:
         users.decide()
         rows = [row for row in seen.rows.values() if not row.has_ended]
         runs = [f"{row.run_id} is {row.status}" for row in rows]
-        return ", ".join([*runs, *(f"{each.kind} {each.run_id}" for each in seen.waiters)])
+        waiters = [f"{each.kind} {each.run_id}" for each in seen.waiters]
+        return ", ".join([*runs, *waiters, *world.reports.left()])
 
     await _until_nothing(world, remains, _SLACK + 3 * users.work)
 
@@ -46,6 +47,7 @@ async def tell(world: World) -> None:
     await _until_nothing(world, lambda: ", ".join(map(str, world.processes)), 60)
     world.states.check_budgets()
     world.kept.check()
+    world.reports.check()
 
 
 async def _until_nothing(world: World, remains: Callable[[], str], seconds: float) -> None:

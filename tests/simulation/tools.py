@@ -140,4 +140,6 @@ def tools(expires_in: float, helper: Agent | None) -> Sequence[Any]:
         FunctionTool(unsure),
         FunctionTool(delegate),
     ]
-    return found if helper is None else [*found, helper.as_tool(name="helped")]
+    if helper is None:
+        return found
+    return [*found, helper.as_tool("helped"), helper.as_tool("started", background=True)]

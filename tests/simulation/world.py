@@ -19,6 +19,7 @@ from tests.simulation.agents import agents
 from tests.simulation.loop import Loop, Universe
 from tests.simulation.promises.calls import Calls
 from tests.simulation.promises.kept import Kept
+from tests.simulation.promises.reports import Reports
 from tests.simulation.promises.seen import BreachError, Seen
 from tests.simulation.promises.states import States
 from tests.simulation.promises.told import Told
@@ -213,6 +214,7 @@ class World:
         self.states = States(self.seen, self.calls)
         self.told = Told(self.seen)
         self.kept = Kept(self.seen)
+        self.reports = Reports(self.seen)
         self._looked_at = 0.0
 
     @property

@@ -40,7 +40,7 @@ async def main():
 
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["crash", "workers", "tests.soak.preloaded"])
+processes.set_forkserver_preload(["crash", "in_background", "workers", "tests.soak.preloaded"])
 
 
 class Process:

@@ -1,5 +1,6 @@
 """Clients of agents as tools: the official SDK's, with the key of a caller."""
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ async def over_pipes(
         options: of the client.
     """
     params = StdioServerParameters(
-        command=KERN, args=["mcp", *arguments], env=dict(environment), cwd=directory
+        command=KERN, args=["mcp", *arguments], env={**os.environ, **environment}, cwd=directory
     )
     with (errors or Path("/dev/null")).open("w") as log:
         async with Client(stdio_client(params, errlog=log), mode=mode, **options) as client:

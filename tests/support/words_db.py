@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -43,7 +44,7 @@ class WordsDb(VectorDb):
     async def asearch(self, query: str, limit: int = 5, filters: Filters = None) -> list[Document]:
         condition, words = filter_of(filters), {*query.lower().split()}
         found = [
-            (len(words & {*each.content.lower().replace(".", " ").split()}), each)
+            (len(words & {*re.findall(r"\w+", each.content.lower())}), each)
             for each in self.documents.values()
             if condition is None or condition.matches(each.meta_data)
         ]

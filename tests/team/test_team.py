@@ -16,6 +16,7 @@ from kern.media import Image
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.content import ImagePart, data_in
+from kern.session.agent import AgentSession
 from kern.team import Team
 from kern.testing import FunctionModel, Reply, ScriptedModel
 from kern.tools import tool
@@ -252,6 +253,31 @@ async def test_members_share_the_state_of_the_session(db: Database, background: 
     run = await carried_out(team, background, session_id="talk")
     assert run.session_state == {"notes": ["noted"]}
     assert await team.aget_session_state("talk") == {"notes": ["noted"]}
+
+
+async def test_the_sessions_of_teams_can_be_told_from_those_of_agents(db: Database) -> None:
+    team = Team([member("Writer")], "Desk", leading("writer"), db=db)
+    await team.arun("Go", session_id="of a team", user_id="ada")
+    await member("Writer", db=db).arun("Go", session_id="of an agent")
+    begun = await team.arun("Go", session_id="in the background", background=True)
+    await team.await_run(begun.run_id, 15)
+    methods: Any = db
+    for session_type, expected in (
+        ("team", ["in the background", "of a team"]),
+        ("agent", ["of an agent"]),
+        (None, ["in the background", "of an agent", "of a team"]),
+    ):
+        found = await methods.aget_sessions(session_type=session_type)
+        assert [each.session_id.rpartition(":")[2] for each in found] == expected
+    session = await methods.aget_session("of a team", session_type="team", user_id="ada")
+    assert (session.session_type, session.team_id) == ("team", "desk")
+    assert AgentSession.from_dict(session.to_dict()).team_id == "desk"
+    assert await methods.aget_session("of a team", session_type="agent") is None
+    copied = await team.afork_session(source_session_id="of a team", user_id="ada")
+    again = await methods.aget_session(copied, session_type="team")
+    assert again is not None
+    stored = await methods.aupsert_session(again)
+    assert stored.team_id == "desk"
 
 
 # A function of the run.

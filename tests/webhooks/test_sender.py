@@ -142,6 +142,11 @@ def box() -> Box:
     return Box()
 
 
+async def tell_nobody(_store: Store, run_id: str, _tries: int) -> float | None:
+    """Have no runs that are told of others."""
+    raise AssertionError(f"run {run_id} has no parent")
+
+
 @asynccontextmanager
 async def sending(box: Box, heartbeat: float = LONG) -> AsyncIterator[Sender]:
     """Have a sender run."""

@@ -61,6 +61,7 @@ def new_run(
     session_policy: SessionPolicy | None = None,
     webhook: str | None = None,
     usage_limits: UsageLimits | None = None,
+    is_team: bool = False,
 ) -> NewRun:
     """Return the run that a caller has asked for; see :meth:`kern.agent.Agent.arun`.
 
@@ -93,6 +94,7 @@ def new_run(
         journal_version=1 if limits is None or limits.cost is None else 2,
         usage_limits=None if limits is None else limits.to_json(),
         is_new_session=session_id is None,
+        session_type="team" if is_team else None,
         chosen=chosen,
     )
 

@@ -135,6 +135,7 @@ class Request(Work, frozen=True, kw_only=True):
             max_attempts=agent.attempts if max_attempts is None else max_attempts,
             session_policy=session_policy,
             webhook=webhook,
+            is_team=agent.is_team,
         )
         if said.options or agent.summarizes or agent.hooks is not None or agent.uses_state:
             version = OVERRIDES_VERSION if OVERRIDES in said.options else OPTIONS_VERSION

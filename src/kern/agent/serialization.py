@@ -50,7 +50,10 @@ class Serialization(AgentDefinition[Deps, Output]):
         """
         writer = Writer(registry or Registry(), _WRITE)
         writer.within.append(self)
-        found = written(self, writer, "")
+        try:
+            found = written(self, writer, "")
+        except RecursionError as error:
+            raise ConfigurationError(f"{self!r} holds values without end.") from error
         writer.check(f"The {kind_of(self)} {self.name!r:.100}")
         return found
 
@@ -138,11 +141,9 @@ def _read(data: Json, reader: Reader, where: str, cls: type[AnyAgent] | None = N
             f"its type {kind!r:.50}. Give what to_dict returned, or use a later version of kern."
         )
     module, name = _CLASSES[kind]
-    made: type[AnyAgent] = getattr(import_module(module), name)
-    if cls is not None:
-        if kind_of(cls) != kind:
-            raise ConfigurationError(f"This is a {kind}, so write {name}.from_dict(...).")
-        made = cls
+    if cls is not None and kind_of(cls) != kind:
+        raise ConfigurationError(f"This is a {kind}, so write {name}.from_dict(...).")
+    made: type[AnyAgent] = cls or getattr(import_module(module), name)
     known = made.keywords()
     if wrong := next((each for each in data if each not in known), None):
         raise ConfigurationError(

@@ -79,9 +79,10 @@ def mcp(
     host = "127.0.0.1" if host is None else host
     way = auth_of(host, None if auth is None else auth.value, insecure=insecure)
     options = Options(targets, way, worker, workers, grace, log.value, otel, form="mcp")
-    with extra("server"):
-        from kern.cli.serve.process import run, run_through_pipes
-    if http:
-        run(options, host, 8000 if port is None else port)
-    else:
-        run_through_pipes(options, user)
+    with extra("server"), extra("mcp"):
+        if http:
+            from kern.cli.serve.process import run
+
+            return run(options, host, 8000 if port is None else port)
+        from kern.cli.serve.pipes import run as run_through_pipes
+    run_through_pipes(options, user)

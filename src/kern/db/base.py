@@ -34,7 +34,7 @@ from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 
 
 class SessionType(Enum):
-    """Whose sessions they are; kern keeps those of agents.
+    """Whose sessions they are; kern keeps those of agents and teams, and has no workflows.
 
     Example:
         >>> SessionType("agent")

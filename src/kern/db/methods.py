@@ -62,7 +62,7 @@ class Methods(RunMethods, MemoryMethods):
 
         Args:
             session_id: the session.
-            session_type: the kind of session; there is ``"agent"``.
+            session_type: whose it must be, ``"agent"`` or ``"team"``; by default of either.
             user_id: the user whose session it must be; by default any.
             deserialize: False for its JSON values, with its runs, in the place of the object.
             runs_limit: read so many of its runs with it, the newest; by default they are read on
@@ -75,11 +75,10 @@ class Methods(RunMethods, MemoryMethods):
         check_id("session_id", session_id)
         check_user(user_id)
         limit = RUNS if runs_limit is None else check_count("runs_limit", runs_limit, least=0)
-        if not _are_agents(session_type):
-            return None
+        is_of_team = _is_of_team(session_type)
         store = await self.store()
         row = await store.sessions.get_for(session_id, user_id)
-        if row is None:
+        if row is None or is_of_team not in (None, row.session_type is not None):
             return None
         session = self._session(row, user_id)
         if runs_limit is not None or not deserialize:
@@ -135,7 +134,7 @@ class Methods(RunMethods, MemoryMethods):
         """Return sessions, by default the last begun first.
 
         Args:
-            session_type: the kind of sessions; there is ``"agent"``.
+            session_type: only those of an ``"agent"``, or of a ``"team"``.
             user_id: only those of this user.
             component_id: only those that this agent has begun.
             session_name: only those whose name holds this, in upper or lower case.
@@ -159,11 +158,10 @@ class Methods(RunMethods, MemoryMethods):
             session_name,
             moment("start_timestamp", start_timestamp),
             moment("end_timestamp", end_timestamp),
+            is_of_team=_is_of_team(session_type),
         )
         limit, offset = page_of(limit, page)
         oldest_first = _oldest_first(sort_by, sort_order)
-        if not _are_agents(session_type):
-            return [] if deserialize else ([], 0)
         sessions = (await self.store()).sessions
         rows = await sessions.find(wanted, limit, offset, oldest_first=oldest_first)
         if sort_by == "updated_at":
@@ -226,7 +224,7 @@ class Methods(RunMethods, MemoryMethods):
 
         Args:
             session_id: the session.
-            session_type: the kind of session; there is ``"agent"``.
+            session_type: whose it must be, ``"agent"`` or ``"team"``; by default of either.
             session_name: its name.
             user_id: the user whose session it must be; by default any.
 
@@ -240,11 +238,12 @@ class Methods(RunMethods, MemoryMethods):
         check_id("session_id", session_id)
         check_id("session_name", session_name)
         check_user(user_id)
-        if not _are_agents(session_type):
-            return None
+        is_of_team = _is_of_team(session_type)
         sessions = (await self.store()).sessions
         row = await sessions.get_for(session_id, user_id)
-        if row is None or not await sessions.rename(row.session_id, session_name):
+        if row is None or is_of_team not in (None, row.session_type is not None):
+            return None
+        if not await sessions.rename(row.session_id, session_name):
             return None
         return self._session(msgspec.structs.replace(row, name=session_name), user_id)
 
@@ -287,18 +286,21 @@ class Methods(RunMethods, MemoryMethods):
         return session_of_row(row, lambda: finished(self._runs_of(row.session_id, RUNS, user_id)))
 
 
-def _are_agents(session_type: object) -> bool:
-    """Say whether an agent's sessions are asked for."""
+def _is_of_team(session_type: object) -> bool | None:
+    """Say whether a team's sessions are asked for, or an agent's; None for both.
+
+    Raises:
+        InvalidInputError: there are none of this type.
+    """
     if session_type is None:
-        return True
-    try:
-        kind = SessionType(getattr(session_type, "value", session_type))
-    except ValueError:
-        known = ", ".join(repr(each.value) for each in SessionType)
-        raise InvalidInputError(
-            f"session_type must be one of {known}, not {session_type!r:.50}."
-        ) from None
-    return kind is SessionType.AGENT
+        return None
+    given = getattr(session_type, "value", session_type)
+    if given in ("agent", "team"):
+        return given == "team"
+    also = " kern has no workflows." if given == "workflow" else ""
+    raise InvalidInputError(
+        f"session_type must be one of 'agent', 'team', not {session_type!r:.50}.{also}"
+    )
 
 
 def _oldest_first(sort_by: object, sort_order: object) -> bool:

@@ -36,7 +36,7 @@ class SessionRow(msgspec.Struct, frozen=True, gc=False):
 
     ``state`` is a list of its keys, each with its value, both as JSON texts; ``metadata`` is that
     of its first run where it has none of its own; ``data`` is what users keep in ``session_data``
-    and ``agent_data`` beside what has a column.
+    and ``agent_data`` beside what has a column. ``session_type`` is None of an agent's.
     """
 
     session_id: str
@@ -49,6 +49,7 @@ class SessionRow(msgspec.Struct, frozen=True, gc=False):
     data: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    session_type: str | None = None
 
 
 class SessionFilter(NamedTuple):
@@ -61,6 +62,7 @@ class SessionFilter(NamedTuple):
         since: the moment from which on they were begun.
         until: the moment until which they were begun.
         agents: the agents that began them, where those of several are wanted; empty for any.
+        is_of_team: whether a team has begun them.
     """
 
     user_id: str | None = None
@@ -69,6 +71,7 @@ class SessionFilter(NamedTuple):
     since: datetime | None = None
     until: datetime | None = None
     agents: tuple[str, ...] = ()
+    is_of_team: bool | None = None
 
 
 class Preview(NamedTuple):

@@ -45,6 +45,7 @@ def session_of_row(
         None if row.summary is None else SessionSummary.from_dict(decode_object(row.summary)),
         _seconds(row.created_at),
         _seconds(row.updated_at),
+        session_type=row.session_type or "agent",
         load_runs=load_runs,
     )
     session.stored_state = texts_of(state)
@@ -74,6 +75,7 @@ def row_of(session: AgentSession) -> SessionRow:
         None if session.summary is None else encode(session.summary.to_dict(), "summary"),
         encode(data, "session_data, or agent_data,") if data else None,
         moment("created_at", created_at),
+        session_type="team" if session.session_type == "team" else None,
     )
 
 

@@ -45,7 +45,7 @@ class SyncMethods(Methods):
 
         Args:
             session_id: the session.
-            session_type: the kind of session; there is ``"agent"``.
+            session_type: whose it must be, ``"agent"`` or ``"team"``; by default of either.
             user_id: the user whose session it must be; by default any.
             deserialize: False for its JSON values, with its runs, in the place of the object.
             runs_limit: read so many of its runs with it, the newest; by default they are read on
@@ -106,7 +106,7 @@ class SyncMethods(Methods):
         """Return sessions, by default the last begun first.
 
         Args:
-            session_type: the kind of sessions; there is ``"agent"``.
+            session_type: only those of an ``"agent"``, or of a ``"team"``.
             user_id: only those of this user.
             component_id: only those that this agent has begun.
             session_name: only those whose name holds this, in upper or lower case.
@@ -173,7 +173,7 @@ class SyncMethods(Methods):
 
         Args:
             session_id: the session.
-            session_type: the kind of session; there is ``"agent"``.
+            session_type: whose it must be, ``"agent"`` or ``"team"``; by default of either.
             session_name: its name.
             user_id: the user whose session it must be; by default any.
 

@@ -40,7 +40,7 @@ async def tell_parent(store: Store, run_id: str, tries: int) -> float | None:
     if parent is None or parent.status is RunStatus.cancelled:
         return None  # Nobody wants to know any more.
     if not parent.status.is_terminal:
-        return min(_FIRST * 2 ** min(tries, 10), _LONGEST)
+        return min(_FIRST * 2.0 ** min(tries, 10), _LONGEST)
     rows = await until_available(partial(store.events, parent.run_id, 0))
     if end_of(child.run_id, child.attempt) in fold(rows).told_of:
         return None

@@ -207,7 +207,7 @@ class OpenAIEmbedder(Embedder):
             text = f"{self.id} answered with something that is no embedding."
             raise ModelError(text, kind="malformed") from error
         sizes = {len(each) for each in embeddings}
-        if len(embeddings) != number or len(sizes) != 1:
+        if len(embeddings) != number or len(sizes) != 1 or 0 in sizes:
             text = f"{self.id} answered {number} texts with {len(embeddings)} embeddings."
             raise ModelError(text, kind="malformed")
         [size] = sizes

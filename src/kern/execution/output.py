@@ -27,6 +27,7 @@ from kern.run.steps import (
     ConversationCompacted,
     ResultsCompressed,
     SecondaryAnswered,
+    TextsEmbedded,
     Thought,
 )
 
@@ -176,9 +177,14 @@ def details_of(attempt: Attempt) -> dict[str, list[ModelMetrics]]:
             kind = _TYPES.get(step.name, step.name)
             used[kind].setdefault(whose, Metrics()).add(step.metrics)
     for beside in attempt.state.beside:
-        if beside.metrics.model_calls:
+        if isinstance(beside, TextsEmbedded):
+            whose = beside.model, beside.provider
+        elif beside.metrics.model_calls:
             whom = _model_beside(attempt, beside)
-            used[beside.name].setdefault((whom.id, whom.provider), Metrics()).add(beside.metrics)
+            whose = whom.id, whom.provider
+        else:
+            continue
+        used[beside.name].setdefault(whose, Metrics()).add(beside.metrics)
     for child in attempt.state.children:
         for kind, models in (child.details or {}).items():
             for each in models:

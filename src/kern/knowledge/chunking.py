@@ -39,8 +39,8 @@ class Chunking:
     Example:
         >>> list(Chunking(size=30, overlap=0).chunks("Oaks are old. Ferns are older.\n\nMoss."))
         ['Oaks are old.', 'Ferns are older.\n\nMoss.']
-        >>> list(Chunking(size=30, overlap=15).chunks("Oaks are old. Ferns are older. Moss."))
-        ['Oaks are old. Ferns are older.', 'Ferns are older. Moss.']
+        >>> list(Chunking(size=31, overlap=15).chunks("Oaks are old.\nFerns are older.\nMoss."))
+        ['Oaks are old.\nFerns are older.', 'are older.\nMoss.']
     """
 
     size: int = 1200

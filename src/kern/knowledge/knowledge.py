@@ -19,7 +19,6 @@ from kern.knowledge.sync import SyncKnowledgeMethods
 from kern.run.agent import RunOutput
 from kern.run.numbers import check_count
 from kern.vectordb.base import VectorDb
-from kern.vectordb.document import Document
 
 
 class WhatToLoad(TypedDict, total=False):
@@ -125,15 +124,19 @@ class Knowledge(SyncKnowledgeMethods):
 
     async def aretrieve(
         self, query: str, num_documents: int | None = None, filters: Filters = None
-    ) -> list[Document]:
-        """Return what agents find; see :meth:`asearch`.
+    ) -> list[dict[str, object]]:
+        """Return what agents find: text, name and metadata of documents; see :meth:`asearch`.
 
         Args:
             query: what is looked for.
             num_documents: how many at most.
             filters: what their metadata must be.
         """
-        return await self.asearch(query, num_documents, filters)
+        return [
+            # Ids would cost a model dozens of tokens each.
+            {"content": each.content, "name": each.name, "meta_data": each.meta_data}
+            for each in await self.asearch(query, num_documents, filters)
+        ]
 
     async def aadd(self, text: str, name: str, metadata: Mapping[str, object]) -> None:
         """Add a text that an agent has written.

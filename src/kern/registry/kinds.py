@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from kern.db.database import Database
 from kern.errors import ConfigurationError
-from kern.keywords import arguments_of
+from kern.filters import FilterExpr, Filters, filter_of
+from kern.keywords import arguments_of, takes
 from kern.models.base import Model
 from kern.models.fallback import FallbackConfig
 from kern.models.prices import Price
@@ -37,10 +38,7 @@ _SET = ("id", "base_url", "client", "price", "delay_between_retries", "exponenti
 def write_model(model: Model, writer: Writer, where: str) -> Json:
     """Write a model: its class, id and parameters, without keys."""
     given = arguments_of(model) or {}
-    for name in _SET:
-        value = getattr(model, name, None)
-        if name in given or (value is not None and name in ("id", "base_url", "client")):
-            given[name] = value
+    given |= {name: getattr(model, name, None) for name in _SET if takes(type(model), name)}
     given = {name: value for name, value in given.items() if value is not None}
     for name in _UNKNOWN:
         if given.pop(name, None):
@@ -128,6 +126,10 @@ WRITE: Mapping[type, Write] = {
     Toolkit: lambda value, writer, where: {"name": value.name, **writer.made(value, where)},
     Message: write_message,
     FunctionTool: write_tool,
+    FilterExpr: lambda value, writer, where: {
+        TAG: "filter",
+        "filter": writer.members(value.to_dict(), where),
+    },
     FallbackConfig: lambda value, writer, where: writer.parts(value, where),
     Price: lambda value, writer, where: writer.parts(value, where),
     SessionSummaryManager: lambda value, writer, where: writer.parts(value, where),
@@ -138,6 +140,7 @@ WRITE: Mapping[type, Write] = {
 READ: Mapping[str, Read] = {
     "db": read_db,
     "Message": read_message,
+    "filter": lambda given, reader, where: filter_of(cast("Filters", given.get("filter"))),
     "tool": read_tool,
     **{
         each.__name__: parts_of(each)

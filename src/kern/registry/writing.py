@@ -1,5 +1,6 @@
 """Values of a program as JSON values; what cannot be written is named, all of it at once."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from enum import Enum
@@ -163,6 +164,13 @@ class Writer:
             return {TAG: "import", "name": path.rpartition(":")[2], "path": path}
         kind = "class" if isinstance(value, type) else "function"
         name = name_of(cast("Any", value))
+        if inspect.ismethod(value):
+            return self.refuse(
+                where,
+                f"is the method {name} of an object",
+                "give the agent the toolkit that has it, or register it: "
+                f"Registry(functions=[its_object.{name}])",
+            )
         if "<" in name:
             return self.refuse(where, "is a lambda", "write a function at the top of a module")
         return self.refuse(

@@ -52,6 +52,8 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
         unstored: whether nothing of it is kept once it has ended.
         media: what the blobs in its input stand for, by their hash; it is written beside the row.
         is_new_session: whether its session is one that nobody else knows of.
+        session_type: whose its session is where that begins with it: ``"team"``, or None for an
+            agent.
         chosen: which of ``"run_id"`` and ``"session_id"`` its caller has named; what others call
             by the same name is another user's.
     """
@@ -82,6 +84,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     unstored: bool = False
     branch: Branch | None = None
     is_new_session: bool = False
+    session_type: str | None = None
     chosen: tuple[str, ...] = ()
     media: Mapping[str, bytes] | None = None
 

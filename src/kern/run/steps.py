@@ -448,7 +448,7 @@ class CustomHappened(Step):
 
 @dataclass(frozen=True, slots=True)
 class Beside(Step):
-    """A model was asked for the run's own: to think before an answer, or to make a context smaller.
+    """A model was asked for the run's own: to think, to make a context smaller, or to embed texts.
 
     Attributes:
         name: what it was asked for.
@@ -521,6 +521,19 @@ class ConversationCompacted(Beside):
     tokens_after: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TextsEmbedded(Beside):
+    """Texts were embedded, to be found or to look for them.
+
+    Attributes:
+        provider: who serves the model.
+    """
+
+    name: ClassVar[str] = "embedder_model"
+
+    provider: str | None = None
+
+
 AnyStep: TypeAlias = (
     AttemptBegun
     | CallBegun
@@ -551,6 +564,7 @@ AnyStep: TypeAlias = (
     | Thought
     | ResultsCompressed
     | ConversationCompacted
+    | TextsEmbedded
 )
 
 PIECE_KINDS = tuple(kind.__name__ for kind in (CallBegun, TextSlice))

@@ -7,6 +7,7 @@ from fastapi import Request
 
 from kern.agent.agent import Agent
 from kern.agent.serving import databases_of
+from kern.errors import ConfigurationError
 from kern.server.caller import Authenticator, Caller
 from kern.server.limits import Limits, Queue, Rate
 from kern.server.problems import RequestError
@@ -34,8 +35,15 @@ class Service:
         """Serve agents.
 
         Raises:
-            ConfigurationError: two have one id, or one has no name or database.
+            ConfigurationError: two have one id, one has no name or database, or its runs are not
+                to be begun over HTTP.
         """
+        for each in agents:
+            if each.reads_files:
+                raise ConfigurationError(
+                    f"{each!r} reads the files of this machine that its runs name, so nobody may "
+                    "begin them over HTTP. Serve it with `kern worker`."
+                )
         self.databases = list(databases_of(agents))
         self.agents = {each.id: each for each in agents}
         self.authenticator = authenticator

@@ -30,6 +30,7 @@ class AgentSession:
         summary: what it was about, where summaries are made.
         created_at: when it was begun, in seconds since 1970.
         updated_at: when it was last changed.
+        session_type: ``"agent"``, or ``"team"`` where a team began it, which ``agent_id`` names.
         stored_state: the state as it was read, by its keys, as JSON texts.
 
     Example:
@@ -52,6 +53,7 @@ class AgentSession:
         created_at: int | None = None,
         updated_at: int | None = None,
         *,
+        session_type: str = "agent",
         load_runs: Callable[[], list[AnyRun]] | None = None,
     ) -> None:
         """Describe a session.
@@ -67,6 +69,7 @@ class AgentSession:
             summary: what it was about.
             created_at: when it was begun, in seconds since 1970.
             updated_at: when it was last changed.
+            session_type: whose it is.
             load_runs: reads the runs on their first use, where they are not given.
         """
         self.session_id = session_id
@@ -78,6 +81,7 @@ class AgentSession:
         self.summary = summary
         self.created_at = created_at
         self.updated_at = updated_at
+        self.session_type = session_type
         self._runs = runs
         self._load_runs = load_runs
         self._changed: dict[str, AnyRun] = {}
@@ -102,6 +106,11 @@ class AgentSession:
     @runs.setter
     def runs(self, runs: list[AnyRun]) -> None:
         self._runs = runs
+
+    @property
+    def team_id(self) -> str | None:
+        """The team that began it, or None where it is an agent's."""
+        return self.agent_id if self.session_type == "team" else None
 
     @property
     def session_name(self) -> str | None:
@@ -208,8 +217,9 @@ class AgentSession:
         """Return the session without its runs as JSON values."""
         return {
             "session_id": self.session_id,
-            "session_type": "agent",
+            "session_type": self.session_type,
             "agent_id": self.agent_id,
+            "team_id": self.team_id,
             "user_id": self.user_id,
             "session_data": self.session_data,
             "agent_data": self.agent_data,
@@ -241,6 +251,7 @@ class AgentSession:
             SessionSummary.from_dict(summary) if isinstance(summary, dict) else summary,
             values.get("created_at"),
             values.get("updated_at"),
+            session_type=values.get("session_type") or "agent",
         )
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 # Since this version of the extension a search goes on where a filter, or rows that are gone, have
 # left too little.
-_LEAST_VERSION = (0, 8)
+LEAST_VERSION = (0, 8)
+
+EXTENSION = "vector"
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 
@@ -118,17 +120,23 @@ class Pool:
                 "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", table.quoted
             )
             await self._need_extension(connection)
+            # Only where it is missing: to say so takes a right that a table does not.
+            if not await connection.fetchval(
+                "SELECT to_regnamespace(quote_ident($1::text)) IS NOT NULL", table.schema
+            ):
+                await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{table.schema}"')
             for statement in table.creation(index):
                 await connection.execute(statement)
 
     async def _need_extension(self, connection: "asyncpg.Connection") -> None:
         where = f"PostgreSQL at {self._connector.address}"
         [(there, found)] = await connection.fetch(
-            "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector'), "
-            "(SELECT extversion FROM pg_extension WHERE extname = 'vector')"
+            "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = $1::text), "
+            "(SELECT extversion FROM pg_extension WHERE extname = $1::text)",
+            EXTENSION,
         )
         if found is None and not there:
-            raise ConfigurationError(f"{where} does not have the extension vector: {_INSTALL}")
+            raise ConfigurationError(f"{where} does not have the extension {EXTENSION}: {_INSTALL}")
         if found is None:
             try:
                 await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
@@ -142,7 +150,7 @@ class Pool:
             found = await connection.fetchval(
                 "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
             )
-        if tuple(map(int, re.findall(r"\d+", found)[:2])) < _LEAST_VERSION:
+        if tuple(map(int, re.findall(r"\d+", found)[:2])) < LEAST_VERSION:
             raise ConfigurationError(
                 f"{where} has version {found} of the extension vector, and kern needs 0.8: "
                 "install it, then say ALTER EXTENSION vector UPDATE in the database."

@@ -79,7 +79,6 @@ class Table(NamedTuple):
         """
         index, operators = self.name, "halfvec" if self.size > _WHOLE else "vector"
         return [
-            f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"',
             f"""
 CREATE TABLE IF NOT EXISTS {self.quoted} (
     id text PRIMARY KEY,

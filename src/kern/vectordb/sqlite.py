@@ -227,11 +227,13 @@ class SqliteVec(VectorDb):
         await self._file.aclose()
 
     async def _ask(self, statement: str, values: list[Any]) -> list[Any]:
+        if not self._is_made:
+            await self._file.do(self._make)
+
         def ask(connection: "apsw.Connection") -> list[Any]:
-            self._make(connection)
             return connection.execute(statement, values).fetchall()
 
-        return await self._file.do(ask)
+        return await self._file.do(ask, writes=False)
 
     async def _delete(self, where: str, values: list[Any]) -> int:
         def delete(connection: "apsw.Connection") -> int:

@@ -29,6 +29,9 @@ _PASSING = (
 )
 
 
+_inherited: list[apsw.Connection | None] = []
+
+
 class VectorFile:
     """A file; one thread does all the work, so that none waits for another's within it."""
 
@@ -43,18 +46,19 @@ class VectorFile:
         self._thread: ThreadPoolExecutor | None = None
         self._connection: apsw.Connection | None = None
 
-    async def do(self, work: Callable[[apsw.Connection], Result]) -> Result:
+    async def do(self, work: Callable[[apsw.Connection], Result], *, writes: bool = True) -> Result:
         """Carry out work in a transaction, to the end although nobody waits for it any more.
 
         Args:
             work: is given the connection.
+            writes: whether the file is locked for it; if not, it only reads.
 
         Raises:
             ConfigurationError: the file is one of runs.
             DatabaseUnavailableError: the file cannot be used now.
             DatabaseError: SQLite refused.
         """
-        return await asyncio.wrap_future(self._executor().submit(self._transact, work))
+        return await asyncio.wrap_future(self._executor().submit(self._transact, work, writes))
 
     async def aclose(self) -> None:
         """Close the file; the next use opens it again. What is in memory is kept."""
@@ -62,16 +66,17 @@ class VectorFile:
             await asyncio.wrap_future(self._executor().submit(self._close))
 
     def _executor(self) -> ThreadPoolExecutor:
-        if self._process != os.getpid():  # A forked child has neither the thread nor the locks.
+        if self._process != os.getpid():  # A forked child has neither the thread nor the locks,
+            _inherited.append(self._connection)  # and must not even close what it has inherited.
             self._process, self._thread, self._connection = os.getpid(), None, None
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="kern-vectors")
         return self._thread
 
-    def _transact(self, work: Callable[[apsw.Connection], Result]) -> Result:
+    def _transact(self, work: Callable[[apsw.Connection], Result], writes: bool) -> Result:
         try:
             connection = self._connection or self._open()
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
             try:
                 done = work(connection)
             except BaseException:

@@ -20,17 +20,16 @@ KEY = "kern/idempotency-key"
 @pytest.fixture(params=["auto", "legacy"])
 async def ada(api: Api, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     """A user's client, of each protocol in turn."""
-    opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+    opened: asyncio.Queue[Client] = asyncio.Queue()
     ending = asyncio.Event()
 
     async def own() -> None:  # It is closed by the task that has opened it.
         async with over_http(api.url, mode=request.param) as client:
-            opened.set_result(client)
+            opened.put_nowait(client)
             await ending.wait()
 
     owner = asyncio.create_task(own())
-    await asyncio.wait({owner, opened}, return_when=asyncio.FIRST_COMPLETED)
-    yield opened.result()
+    yield await asyncio.wait_for(opened.get(), 20)
     ending.set()
     await owner
 
@@ -149,10 +148,10 @@ async def test_a_client_that_leaves_finds_its_run_again(api: Api) -> None:
 async def test_progress_is_told_to_who_wants_it(api: Api, ada: Client) -> None:
     told: list[tuple[float, str | None]] = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
-        told.append((done, message))
+    async def tell(progress: float, total: float | None = None, message: str | None = None) -> None:
+        told.append((progress, message))
 
-    result = await ada.call_tool("story", {"input": "Go"}, progress_callback=progress)
+    result = await ada.call_tool("story", {"input": "Go"}, progress_callback=tell)
     assert "Once 4." in text(result)
     numbers = [number for number, _ in told]
     assert numbers == sorted({*numbers}), "they only grow"
@@ -165,14 +164,14 @@ async def test_who_wants_progress_hears_that_a_run_is_still_at_work(
     monkeypatch.setattr(following, "_BEAT", 0.05)
     heard = asyncio.Event()
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
+    async def tell(progress: float, total: float | None = None, message: str | None = None) -> None:
         if message == "held is still at work":
             heard.set()
 
     name = held(api)
     run_id = about(await ada.call_tool("held", {"input": name}))["run_id"]
     asked = {"run_id": run_id, "wait": 30}
-    waiting = asyncio.create_task(ada.call_tool("get_run", asked, progress_callback=progress))
+    waiting = asyncio.create_task(ada.call_tool("get_run", asked, progress_callback=tell))
     async with asyncio.timeout(10):
         await heard.wait()
     api.gates[name].set_result(None)

@@ -151,7 +151,7 @@ class Calls:
                 results[turn, step.place] = text = text_of(step.content)
                 if calls[step.place].name == "helped":
                     self._check_child(run_id, text)
-                else:
+                elif calls[step.place].name != "started":
                     self._check_result(run_id, f"{run_id}/{turn}/{step.place}", text)
         return {f"{run_id}/{turn}/{place}": results[turn, place] for turn, place in sorted(results)}
 

@@ -37,7 +37,7 @@ class Kept:
         states: dict[str, dict[str, object]] = {}
         for row in sorted(self._seen.rows.values(), key=lambda row: row.position):
             patches = self._patches(row)
-            if row.agent_id in HELPERS:
+            if row.agent_id in HELPERS and row.webhook is None:
                 continue  # What they change is a part of what their parents' calls have changed.
             if patches:
                 states.setdefault(row.session_id, {})

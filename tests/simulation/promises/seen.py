@@ -38,6 +38,7 @@ class Row:
     requirements: str | None
     journal_version: int
     cancel_requested_at: float | None
+    webhook: str | None
 
     @property
     def cancelling(self) -> bool:

@@ -1,6 +1,5 @@
 """The processes of ``kern serve`` and ``kern ui``: one, or several that uvicorn looks after."""
 
-import asyncio
 import math
 import os
 import signal
@@ -8,7 +7,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -23,7 +22,6 @@ from kern.cli.worker.log import claim_output, log_to, tell
 from kern.cli.worker.target import load_agents
 from kern.db.methods import Methods
 from kern.errors import ConfigurationError
-from kern.extras import extra
 from kern.server.app import create_app, create_mcp_app
 from kern.server.auth import Auth
 from kern.server.caller import NoAuthentication
@@ -79,35 +77,6 @@ def run(options: Options, host: str, port: int) -> None:
     if not has_begun:
         sys.exit(STARTUP_FAILURE)
     tell("stopped")
-
-
-def run_through_pipes(options: Options, user_id: str | None) -> None:
-    """Serve agents as tools of the program that has started this process, until it ends that.
-
-    Args:
-        options: what the user has chosen.
-        user_id: the user whose runs these are; None for nobody's.
-
-    Raises:
-        KernError: the agents cannot be served.
-    """
-    with extra("mcp"):
-        from kern.server.mcp.stdio import serve_stdio
-
-    if options.otel:
-        from kern.telemetry import switch_on
-
-        switch_on()
-    with redirect_stdout(sys.stderr):  # The other one is the client's.
-        agents = load_agents(options.targets)
-    log_to(sys.stderr, options.log, with_pid=False, with_traces=options.otel)
-
-    async def serve() -> None:
-        await serve_stdio(agents, user_id=user_id, worker=options.worker, grace=options.grace)
-        sys.stderr.flush()
-        os._exit(0)  # A thread may wait for the client's next line.
-
-    asyncio.run(serve())
 
 
 def run_alone(db: Methods, port: int, log: str) -> None:

@@ -325,6 +325,9 @@ CREATE TABLE {figures} (
 ) WITH (fillfactor = 80)""",
     ),
     (
+        # None of the sessions of agents, so that the index holds those of teams alone.
+        "ALTER TABLE {sessions} ADD COLUMN session_type text",
+        "CREATE INDEX ON {sessions} (created_at, session_id) WHERE session_type IS NOT NULL",
         # By which words a memory is found says kern.memory.user_memory, for every database.
         """
 CREATE TABLE {memories} (

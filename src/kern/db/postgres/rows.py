@@ -14,6 +14,7 @@ _accepted = attrgetter(
     *("streamed", "cancelled", "lease", "ordered", "priority", "run_at", "timeout"),
     *("max_attempts", "webhook", "executor", "traceparent", "journal_version"),
     *("usage_limits", "output_schema", "lineage", "foreground", "unstored"),
+    "session_type",
 )
 
 _written = attrgetter("run_id", "seq", "event", "type", "skippable", "payload")

@@ -35,12 +35,12 @@ SELECT session_id, agent_id, user_id, name, (
     coalesce(metadata, (SELECT metadata FROM {runs} AS run
         WHERE run.session_id = session.session_id AND position > 0
         ORDER BY position LIMIT 1)) AS metadata,
-    summary, data, created_at, updated_at
+    summary, data, created_at, updated_at, session_type
 FROM {sessions} AS session"""
         self._put = f"""
 INSERT INTO {sessions} AS session
-    (session_id, agent_id, user_id, name, metadata, summary, data, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, now()))
+    (session_id, agent_id, user_id, name, metadata, summary, data, created_at, session_type)
+VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, now()), $9)
 ON CONFLICT (session_id) DO UPDATE SET user_id = coalesce(session.user_id, excluded.user_id),
     name = excluded.name, metadata = excluded.metadata, summary = excluded.summary,
     data = excluded.data, updated_at = now()
@@ -72,8 +72,9 @@ ORDER BY number, position"""
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($9::text[], $10::text[]) WITH ORDINALITY AS t (old, new, number)
 ), session AS (
-    INSERT INTO {sessions} (session_id, agent_id, user_id, name, metadata, summary, data)
-    VALUES ($2, $3, $4, $5, $6, $7, $8)
+    INSERT INTO {sessions} (session_id, agent_id, user_id, name, metadata, summary, data,
+        session_type)
+    VALUES ($2, $3, $4, $5, $6, $7, $8, $11)
 ), state AS (
     INSERT INTO {names.states} (session_id, key, value, position)
     SELECT $2, key, value, 0 FROM {names.states} WHERE session_id = $1 AND value IS NOT NULL
@@ -168,6 +169,7 @@ RETURNING run_id"""
             row.summary,
             row.data,
             row.created_at,
+            row.session_type,
         )
         return bool(rows)
 
@@ -222,6 +224,7 @@ RETURNING run_id"""
             *(row.session_id, row.agent_id, row.user_id, row.name),
             *(row.metadata, row.summary, row.data),
             *columns(run_ids, 2),
+            row.session_type,
         )
 
     @override
@@ -245,6 +248,8 @@ RETURNING run_id"""
             if value is not None:
                 values.append(value)
                 conditions.append(condition.format(len(values)))
+        if wanted.is_of_team is not None:
+            conditions.append(f"session_type IS {'NOT ' if wanted.is_of_team else ''}NULL")
         return conditions, values
 
 

@@ -35,7 +35,7 @@ UNION ALL
 SELECT session_id, user_id, false FROM {sessions}
 WHERE session_id IN (SELECT unnest($2::text[]) LIMIT cardinality($2::text[]))"""
         self._enter = f"""
-INSERT INTO {sessions} (session_id, agent_id, user_id) VALUES ($1, $2, $3)
+INSERT INTO {sessions} (session_id, agent_id, user_id, session_type) VALUES ($1, $2, $3, $4)
 ON CONFLICT (session_id) DO NOTHING RETURNING session_id AS id"""
         self._delete_runs = f"""
 WITH gone AS (
@@ -88,7 +88,7 @@ DELETE FROM {names.states} WHERE (session_id, key) IN (
 
     @override
     async def enter(self, run: NewRun, connection: object | None = None) -> bool:
-        values = (run.session_id, run.agent_id, run.user_id)
+        values = (run.session_id, run.agent_id, run.user_id, run.session_type)
         return bool(await self._fetch(connection, run.run_id, self._enter, *values))
 
     @override

@@ -283,6 +283,9 @@ CREATE TABLE "{table}_figures" (
 """,
     # Who writes a memory writes the words by which it is found, too.
     """
+-- None of the sessions of agents, so that the index holds those of teams alone.
+ALTER TABLE "{table}" ADD COLUMN session_type TEXT;
+CREATE INDEX "{table}_teams" ON "{table}" (created_at) WHERE session_type IS NOT NULL;
 CREATE TABLE "{table}_memories" (
     memory_id TEXT PRIMARY KEY,
     user_id TEXT NOT NULL,

@@ -42,7 +42,7 @@ SELECT session_id, agent_id, user_id, name, (
     coalesce(metadata, (SELECT metadata FROM {self._runs} AS run
         WHERE run.session_id = session.session_id AND position > 0
         ORDER BY position LIMIT 1)) AS metadata,
-    summary, data, created_at, updated_at
+    summary, data, created_at, updated_at, session_type
 FROM {self._sessions} AS session"""
 
     @override
@@ -152,9 +152,9 @@ FROM {self._sessions} AS session"""
         stored = transaction.execute(
             f"""
 INSERT INTO {self._sessions} AS session (session_id, agent_id, user_id, name,
-    metadata, summary, data, created_at, updated_at)
+    metadata, summary, data, created_at, updated_at, session_type)
 VALUES (:session_id, :agent_id, :user_id, :name, :metadata, :summary, :data,
-    :created_at, :now)
+    :created_at, :now, :session_type)
 ON CONFLICT (session_id) DO UPDATE SET user_id = coalesce(session.user_id, excluded.user_id),
     name = excluded.name, metadata = excluded.metadata, summary = excluded.summary,
     data = excluded.data, updated_at = :now
@@ -167,6 +167,7 @@ WHERE coalesce(session.user_id = excluded.user_id, true)""",
             summary=row.summary,
             data=row.data,
             created_at=created_at,
+            session_type=row.session_type,
         )
         return stored.rowcount > 0
 
@@ -330,6 +331,8 @@ def _conditions(wanted: SessionFilter) -> str:
         "+agent_id IN (SELECT value FROM json_each(:agents))": wanted.agents or None,
     }
     chosen = [condition for condition, value in given.items() if value is not None]
+    if wanted.is_of_team is not None:
+        chosen.append(f"session_type IS {'NOT ' if wanted.is_of_team else ''}NULL")
     return f"WHERE {' AND '.join(chosen)}" if chosen else ""
 
 

@@ -95,12 +95,15 @@ class Submission:
         due = run.run_at is None or run.run_at.timestamp() <= transaction.now
         asks = run.ordered and due and not cancelled
         transaction.execute(
-            f"INSERT INTO {self._sessions} (session_id, agent_id, user_id, created_at, updated_at)"
-            " VALUES (:session_id, :agent_id, :user_id, :now, :now) ON CONFLICT (session_id) "
+            f"INSERT INTO {self._sessions} "
+            "(session_id, agent_id, user_id, session_type, created_at, updated_at) "
+            "VALUES (:session_id, :agent_id, :user_id, :session_type, :now, :now) "
+            "ON CONFLICT (session_id) "
             "DO UPDATE SET updated_at = :now WHERE :asks",
             session_id=run.session_id,
             agent_id=run.agent_id,
             user_id=run.user_id,
+            session_type=run.session_type,
             asks=asks,
         )
         return not asks or self._lock.take(transaction, run.session_id, run.run_id)

@@ -108,11 +108,13 @@ class SqliteUsers(Users):
     def _enter(self, transaction: Transaction, run: NewRun) -> bool:
         made = transaction.execute(
             f"INSERT INTO {self._tables.sessions} "
-            "(session_id, agent_id, user_id, created_at, updated_at) "
-            "VALUES (:session_id, :agent_id, :user_id, :now, :now) ON CONFLICT DO NOTHING",
+            "(session_id, agent_id, user_id, session_type, created_at, updated_at) "
+            "VALUES (:session_id, :agent_id, :user_id, :session_type, :now, :now) "
+            "ON CONFLICT DO NOTHING",
             session_id=run.session_id,
             agent_id=run.agent_id,
             user_id=run.user_id,
+            session_type=run.session_type,
         )
         return made.rowcount > 0
 

@@ -272,5 +272,5 @@ def session_shown(row: SessionRow) -> dict[str, object]:
     values["name"] = data.pop("session_name", None)
     values["session_data"] = data
     values["metadata"] = without_reserved(session.metadata)
-    del values["session_type"]
+    del values["session_type"], values["team_id"]
     return values

@@ -25,13 +25,13 @@ OVER_BUDGET = "OVER BUDGET"
 _COLUMNS = """run_id, session_id, agent_id, user_id, input, metadata, parent_run_id, streamed,
     cancelled, lease, ordered, priority, run_at, timeout, max_attempts, webhook, executor,
     traceparent, journal_version, usage_limits, output_schema, lineage, foreground,
-    unstored"""
+    unstored, session_type"""
 
 _TYPES = """$1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::boolean[], $9::boolean[], $10::float8[], $11::boolean[], $12::integer[],
         $13::timestamptz[], $14::float8[], $15::integer[], $16::text[], $17::text[],
         $18::text[], $19::integer[], $20::text[], $21::text[], $22::text[], $23::boolean[],
-        $24::boolean[]"""
+        $24::boolean[], $25::text[]"""
 
 # A pending cancel is a row without a session: the primary key makes a cancel and the submit that
 # it comes before meet, whichever commits first. Another user's is not for this run.
@@ -79,25 +79,25 @@ class Accepting:
             f"""copied AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
     SELECT run.run_id, {JOURNAL} FROM run, {names.events} AS origin
-    WHERE origin.run_id = $25 AND seq <= $26 AND type NOT IN {PIECES}
+    WHERE origin.run_id = $26 AND seq <= $27 AND type NOT IN {PIECES}
 ), copied_blobs AS (
     INSERT INTO {names.blobs} (run_id, hash, chunk, data)
     SELECT run.run_id, hash, chunk, data FROM run, {names.blobs} AS origin
-    WHERE origin.run_id = $25
+    WHERE origin.run_id = $26
     ON CONFLICT DO NOTHING
 ), changed AS (
     INSERT INTO {names.states} AS state (session_id, key, value, position)
     SELECT session_id, key, value, CASE WHEN begins THEN 0 ELSE position END
-    FROM run, unnest($27::text[], $28::json[], $29::boolean[]) AS t (key, value, begins)
+    FROM run, unnest($28::text[], $29::json[], $30::boolean[]) AS t (key, value, begins)
     ORDER BY key
     {CHANGED}
 ), replaced AS (
     UPDATE {names.runs} AS origin SET replaced_by = run.run_id
-    FROM run WHERE $30 AND origin.run_id = $25 AND run.status <> 'CANCELLED'
+    FROM run WHERE $31 AND origin.run_id = $26 AND run.status <> 'CANCELLED'
 ), """,
             # Of two that are to stand in another's place the second one is not accepted.
-            condition=f"""NOT $30::boolean OR EXISTS (
-                SELECT FROM {names.runs} WHERE run_id = $25 AND replaced_by IS NULL
+            condition=f"""NOT $31::boolean OR EXISTS (
+                SELECT FROM {names.runs} WHERE run_id = $26 AND replaced_by IS NULL
                 FOR NO KEY UPDATE)""",
         )
 
@@ -112,8 +112,8 @@ WITH given AS MATERIALIZED (
 ), input AS (
     SELECT * FROM given WHERE run_id NOT IN (SELECT run_id FROM over)
 ), session AS (
-    INSERT INTO {names.sessions} (session_id, agent_id, user_id)
-    SELECT session_id, agent_id, user_id FROM input
+    INSERT INTO {names.sessions} (session_id, agent_id, user_id, session_type)
+    SELECT session_id, agent_id, user_id, session_type FROM input
     ON CONFLICT (session_id) DO NOTHING
 ), run AS (
     INSERT INTO {names.runs} AS runs (run_id, session_id, agent_id, user_id, input, metadata,
@@ -173,9 +173,10 @@ WITH patience AS MATERIALIZED (
         AND (SELECT lock_timeout FROM patience) IS NOT NULL AND ({condition})
 ), session AS (
     INSERT INTO {names.sessions} AS session
-        (session_id, agent_id, user_id, lock_run_id, lock_requests)
+        (session_id, agent_id, user_id, session_type, lock_run_id, lock_requests)
     SELECT session_id, (array_agg(agent_id ORDER BY number))[1],
         (array_agg(user_id ORDER BY number))[1],
+        (array_agg(session_type ORDER BY number))[1],
         (array_agg(run_id ORDER BY number) FILTER (WHERE requests))[1],
         count(*) FILTER (WHERE requests)
     FROM input GROUP BY session_id ORDER BY session_id
