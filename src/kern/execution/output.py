@@ -173,7 +173,9 @@ def details_of(attempt: Attempt) -> dict[str, list[ModelMetrics]]:
     for step in attempt.state.secondary:
         if isinstance(step, SecondaryAnswered):
             asked = _secondary_model(attempt, step.name)
-            whose = (step.model, None) if asked is None else (asked.id, asked.provider)
+            whose: tuple[str | None, str | None] = (
+                (step.model, None) if asked is None else (asked.id, asked.provider)
+            )
             kind = _TYPES.get(step.name, step.name)
             used[kind].setdefault(whose, Metrics()).add(step.metrics)
     whom: tuple[str | None, str | None]
