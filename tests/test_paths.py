@@ -38,6 +38,8 @@ PATHS = {
     "kern.guardrails.base": ["BaseGuardrail"],
     "kern.hooks": ["hook"],
     "kern.media": ["Audio", "File", "Image", "Video"],
+    "kern.team": ["Team"],
+    "kern.team.team": ["Team"],
     "kern.metrics": [
         *("MessageMetrics", "Metrics", "ModelMetrics", "RunMetrics", "SessionMetrics"),
         "ToolCallMetrics",

@@ -65,7 +65,7 @@ async def test_the_longest_ids_have_room_in_every_index(
     await agent.arun("Slow", background=True, run_id=random_id(7), user_id=bob)
     await server.wait_for_requests(3)
     assert await agent.acancel_run(random_id(7), user_id=bob)
-    assert await db.adelete_user(bob) == (3, 2, 1, 0)
+    assert await db.adelete_user(bob) == (3, 2, 1, 0, 0)
 
 
 async def test_a_wait_of_no_time_looks_at_the_run(agent: Agent, server: ResponsesServer) -> None:

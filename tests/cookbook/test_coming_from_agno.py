@@ -32,7 +32,7 @@ METHODS = {
 
 
 def test_the_page_has_names() -> None:
-    assert {"memory_manager", "skills", "knowledge"} <= {*NAMES}
+    assert {"learning", "skills", "knowledge"} <= {*NAMES}
 
 
 @pytest.mark.parametrize("name", sorted({*NAMES} - METHODS))

@@ -39,13 +39,13 @@ def test_the_model_decides_what_to_remember(cookbook: Cookbook) -> None:
     printed = cookbook(
         HERE + "by_a_tool.py",
         Reply.tool_calls(("update_user_memory", {"task": task})),
-        added("Wears the hair short at the sides."),
+        added("Wears the sides short."),
         "As always, then.",
     )
     assert printed.splitlines() == [
-        f"update_user_memory {{'task': '{task}'}} -> Remembered: Wears the hair short at the sides.",
+        f"update_user_memory {{'task': '{task}'}} -> Remembered: Wears the sides short.",
         "As always, then.",
-        "['Wears the hair short at the sides.']",
+        "['Wears the sides short.']",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Say who keeps the memories: a cheaper model, what is worth remembering, and that it may forget."""
+"""Say who keeps the memories: a cheaper model, what is worth remembering; and it may forget."""
 
 from kern.agent import Agent
 from kern.db.sqlite import SqliteDb

@@ -88,6 +88,7 @@ class AgentDefinition(
     component_type: ClassVar[ComponentType] = "agent"
 
     _all_parts: ClassVar[tuple[type[Part], ...]] = PARTS
+    _always: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, ToolsPart)
     _part_of: ClassVar[Mapping[str, type[Part]]] = PART_OF
 
     @overload
@@ -130,19 +131,21 @@ class AgentDefinition(
             InvalidInputError: a limit is no number above 0, or there is no such policy.
             TypeError: there is no such keyword.
         """
-        self._define({**options, "name": name, "model": model})
+        self._define(name, model, options)
 
-    def _define(self, options: Mapping[str, object]) -> None:
-        """Be what the keywords say, the name and the model among them; see :meth:`__init__`."""
-        given, name = self.__dict__, options["name"]
-        given.update(options)
+    def _define(
+        self, name: str | None, model: Model | str | None, options: Mapping[str, object]
+    ) -> None:
+        """Be what the keywords say; see :meth:`__init__`."""
+        given = self.__dict__
+        given.update(options, name=name, model=model)
         for part in self._used(options):
             part._build(self)
         self._tell()
         given["remembered"] = remembered()
-        given["is_named"] = bool(options.get("id") or (isinstance(name, str) and name.strip()))
+        given["is_named"] = bool(options.get("id") or (name and name.strip()))
         if self.starts_runs:
-            from kern.agent.background_tools import check_starts
+            from kern.agent.background import check_starts
 
             check_starts(self.name, self.db, is_named=self.is_named)
         check_db(
@@ -253,12 +256,12 @@ class AgentDefinition(
         Raises:
             TypeError: there is no such keyword.
         """
-        used = {cls._part_of[name] for name in _ALWAYS}
+        used, part_of = {*cls._always}, cls._part_of
         for name in options:
-            if name not in cls._part_of:
-                raise TypeError(explanation(cls.__name__, name, [*cls._part_of]))
-            used.add(cls._part_of[name])
-        return [part for part in cls._all_parts if part in used]
+            if name not in part_of:
+                raise TypeError(explanation(cls.__name__, name, cls.keywords()))
+            used.add(part_of[name])
+        return sorted(used, key=cls._all_parts.index)
 
     def defined(self) -> dict[str, object]:
         """Return the keywords that it was given, or was set to have since, as they are kept."""
@@ -315,9 +318,6 @@ AgentDefinition.__init__.__doc__ = "\n\n".join(
 )
 
 _STATEFUL = ("metadata", "session_state")
-
-# A keyword of each part that is never empty.
-_ALWAYS = ("name", "instructions", "tools")
 
 _NEEDING_DB = {
     name: getattr(PART_OF[name], name)

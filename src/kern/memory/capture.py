@@ -32,7 +32,7 @@ _SAID = 20_000
 _PROMPT = (
     "You keep what is worth remembering of a user, for an assistant that will talk with the user "
     "again. You are shown what is remembered so far, and what was said. Call the tools for what "
-    "has to change, all at once; where nothing has, call none."
+    "has to change, all at once; where nothing has, call none, and say only: Nothing."
 )
 
 _WHAT = (

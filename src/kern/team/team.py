@@ -9,6 +9,8 @@ from typing_extensions import TypeForm, Unpack, override
 from kern.agent.agent import Agent
 from kern.agent.as_tool import SubAgent
 from kern.agent.definition import PART_OF
+from kern.agent.parts.context import ContextPart
+from kern.agent.parts.identity import IdentityPart
 from kern.agent.parts.part import Part
 from kern.keywords import public, spelled
 from kern.models.base import Model
@@ -45,6 +47,7 @@ class Team(MembersPart, SyncMemberResponses[Deps, Output], Agent[Deps, Output]):
     name: str = "Team"
 
     _all_parts: ClassVar[tuple[type[Part], ...]] = TEAM_PARTS
+    _always: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, MembersPart)
     _part_of: ClassVar[Mapping[str, type[Part]]] = {
         **{name: MembersPart if part not in TEAM_PARTS else part for name, part in PART_OF.items()},
         **dict.fromkeys(MembersPart.__annotations__, MembersPart),
@@ -97,7 +100,7 @@ class Team(MembersPart, SyncMemberResponses[Deps, Output], Agent[Deps, Output]):
             InvalidInputError: a limit is no number above 0, or there is no such policy.
             TypeError: there is no such keyword.
         """
-        self._define({**options, "members": members, "name": name, "model": model})
+        self._define(name, model, {**options, "members": members})
 
     @override
     def _typed(self, output: RunOutput) -> RunOutput[Output]:

@@ -73,7 +73,9 @@ class ToolsPart(Part):
             found = collect([*(() if factory else tools), *handoffs, *self.delegation])
         given["tools"] = given["_listed"] = found.tools
         given["toolsets"] = found.toolsets
-        given["starts_runs"] = any(isinstance(each, BackgroundTool) for each in self.tools.values())
+        given["starts_runs"] = bool(found.tools) and any(
+            isinstance(each, BackgroundTool) for each in found.tools.values()
+        )
         given["call_rules"] = self._call_rules(found, factory)
         is_late = factory is not None or found.toolsets or found.provided
         given["tool_choice"] = check_tool_choice(self.tool_choice, None if is_late else self.tools)
