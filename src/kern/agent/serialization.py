@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Self, cast
 
-from kern.agent.as_tool import AgentTool
+from kern.agent.as_tool import AgentTool, SubAgent
 from kern.agent.definition import PART_OF, AgentDefinition, AnyAgent
 from kern.agent.handoff import Handoff, HandoffTool
 from kern.db.components import ComponentType
@@ -189,7 +189,7 @@ def _read_agent_tool(given: Json, reader: Reader, where: str) -> AgentTool:
     return _agent_tool(**reader.members(given, where))
 
 
-def _agent_tool(agent: AnyAgent, name: str, *, background: bool = False, **rules: Any) -> AgentTool:
+def _agent_tool(agent: SubAgent, name: str, *, background: bool = False, **rules: Any) -> AgentTool:
     if not background:
         return AgentTool(agent, name, **rules)
     from kern.agent.background import StartTool
