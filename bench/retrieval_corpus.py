@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 CHARACTERS = 1000
 
-PARTS = ("faq", "howto", "reference", "tutorial", "using")
+PARTS = ("faq", "reference", "tutorial", "using")
 
 _HEADING = re.compile(r"^(\S.*)\n([=\-~^\"*#'+`])\2{2,}[ ]*$", re.MULTILINE)
 _ROLE = re.compile(r":[\w:+.-]+:`~?!?\.?([^`<]*?)(?:\s*<[^`>]*>)?`")

@@ -87,7 +87,9 @@ def test_a_command_that_is_shown_can_be_given(
 def on_database(command: tuple[str, ...]) -> bool:
     """Say whether a command works on a database alone, and ends by itself."""
     return (
-        command[0] == "kern" and command[1] not in ("serve", "ui", "worker") and "up" not in command
+        command[0] == "kern"
+        and command[1] not in ("mcp", "serve", "ui", "worker")
+        and "up" not in command
     )
 
 

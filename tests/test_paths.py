@@ -40,6 +40,8 @@ PATHS = {
     "kern.media": ["Audio", "File", "Image", "Video"],
     "kern.memory": ["MemoryManager", "UserMemory"],
     "kern.memory.manager": ["MemoryManager"],
+    "kern.team": ["Team"],
+    "kern.team.team": ["Team"],
     "kern.metrics": [
         *("MessageMetrics", "Metrics", "ModelMetrics", "RunMetrics", "SessionMetrics"),
         "ToolCallMetrics",

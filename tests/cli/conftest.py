@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from elsewhere import environment_of
-from worker_command import StartWorker, WorkerCommand
+from worker_command import APP, StartWorker, WorkerCommand
 
 from kern.db.database import Database
 from kern.testing import ResponsesServer
@@ -16,8 +16,9 @@ def start(tmp_path: Path, server: ResponsesServer) -> Iterator[StartWorker]:
     """Start a worker on a database, with these arguments."""
     started: list[WorkerCommand] = []
 
-    def begin(db: Database, *arguments: str) -> WorkerCommand:
-        worker = WorkerCommand(tmp_path, environment_of(db, server.base_url), *arguments)
+    def begin(db: Database, *arguments: str, app: str = APP) -> WorkerCommand:
+        environment = environment_of(db, server.base_url)
+        worker = WorkerCommand(tmp_path, environment, *arguments, app=app)
         started.append(worker)
         return worker
 

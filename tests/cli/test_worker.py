@@ -12,7 +12,8 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
-from worker_command import StartWorker, WorkerCommand
+from teams import task
+from worker_command import APP, StartWorker, WorkerCommand
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -20,6 +21,7 @@ from kern.db.postgres import PostgresDb
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
+from kern.team import Team
 from kern.testing import Reply, ResponsesServer
 
 JSON = ("--log", "json")
@@ -75,6 +77,41 @@ async def test_it_executes_runs_and_prints_nothing_but_json(
     assert events == ["starting", "ready", "started", "completed", "stopping", "stopped"]
     assert worker.others == []
     assert "imported" in worker.errors
+
+
+TEAM = (
+    APP.partition("agent = ")[0]
+    + """
+from kern.team import Team
+
+model = OpenAIResponses("test-model", max_retries=0)
+inner = Team([Agent("Writer", model)], "Inner", model, mode="route")
+agent = Team([inner], "Desk", model, db=db)
+"""
+)
+
+
+async def test_it_executes_teams_and_their_members(
+    postgres_db: PostgresDb, server: ResponsesServer, model: OpenAIResponses, start: StartWorker
+) -> None:
+    server.script += [
+        Reply.tool_calls(task("inner")),
+        Reply.tool_calls(task("writer")),
+        Reply.text("A poem."),
+        Reply.text("Here it is."),
+    ]
+    inner = Team([Agent("Writer", model)], "Inner", model, mode="route")
+    team = Team([inner], "Desk", model, db=postgres_db)
+    worker = start(postgres_db, *JSON, app=TEAM)
+    await worker.told("ready")
+    accepted = await team.arun("Go on", background=True)
+    run = await team.await_run(accepted.run_id, timeout=20)
+    assert run is not None
+    assert (run.status, run.content, run.team_id) == (RunStatus.completed, "Here it is.", "desk")
+    [response] = await team.aget_member_responses(run)
+    assert (response.content, response.team_id) == ("A poem.", "inner")
+    for agent_id in ("writer", "inner", "desk"):
+        await worker.told("completed", agent_id=agent_id, attempt=1)
 
 
 async def test_what_outlasts_the_grace_is_handed_over(

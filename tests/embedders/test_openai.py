@@ -15,6 +15,7 @@ from kern import models
 from kern.embedders.openai import OpenAIEmbedder, OpenAILikeEmbedder
 from kern.embedders.usage import counting
 from kern.errors import ConfigurationError, MissingKeyError, ModelError
+from kern.run.metrics import ModelMetrics
 
 
 class Endpoint:
@@ -72,7 +73,8 @@ async def test_texts_are_embedded_in_order_and_counted(endpoint: tuple[Endpoint,
     embedder = OpenAILikeEmbedder("mini", base_url=url, batch_size=10)
     assert embedder.dimensions is None
     server.together = 4
-    with counting() as used:
+    used: list[ModelMetrics] = []
+    with counting(used):
         found = await embedder.aembed([f"text {n}" for n in range(95)])
     assert [each[1] for each in found] == [float(n) for n in range(95)]
     assert [len(each["input"]) for each in server.asked] == [10] * 9 + [5]

@@ -24,7 +24,7 @@ from load import ended
 from stores import execute, same, seconds_ago
 
 from kern.agent import Agent
-from kern.agent.background_tools import UNASKED_LIMIT, BackgroundAgents
+from kern.agent.background import UNASKED_LIMIT, BackgroundAgents
 from kern.agent.serving import serve
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
@@ -424,6 +424,41 @@ async def test_a_run_of_a_run_in_the_background_is_told_upwards(memory: InMemory
     record = await store.get(follower.run_id)
     assert record is not None
     assert (await follower_of(director, store, record)).content == f"{TOLD}1"
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["as a tool", "by hand"])
+async def test_what_a_child_has_started_is_told_where_the_child_was_asked(
+    memory: InMemoryDb, by_hand: bool
+) -> None:
+    store, company = await memory.store(), Company(memory)
+
+    async def ask(input: str) -> str:
+        return str((await company.boss.arun(input, session_id="own")).content)
+
+    def direct(request: ModelRequest) -> Reply | str:
+        if reports := reports_in(request):
+            return f"{TOLD}{len(reports)}"
+        results = [each.text for each in request.messages if each.role == "tool"]
+        return results[0] if results else Reply.tool_calls(("ask", {"input": "Go"}))
+
+    asks = ask if by_hand else company.boss.as_tool("ask")
+    director = Agent("Director", FunctionModel(direct), db=memory, tools=[asks])
+    run = await director.arun("Go", background=True)
+    run = await ended(director, run.run_id, 15)
+    assert run.content == STARTED
+    [boss] = await children_of(store, run.run_id)
+    company.may_answer.set()
+    child = await child_of(store, boss.run_id)
+    follower = await follower_of(company.boss, store, child)
+    assert follower.session_id == ("own" if by_hand else run.session_id)
+    assert follower.parent_run_id == (None if by_hand else run.run_id)
+    await delivered(store)
+    record = await store.get(follower.run_id)
+    assert record is not None
+    if by_hand:
+        assert record.webhook is None
+    else:
+        assert (await follower_of(director, store, record)).content == f"{TOLD}1"
 
 
 async def test_who_waits_for_a_run_needs_no_slot(

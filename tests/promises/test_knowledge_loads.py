@@ -47,8 +47,15 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.mark.parametrize("killed_at", [0, 3, -1, -6], ids=["first", "in 3", "after 1", "after 6"])
-@pytest.mark.parametrize("knows", ["", "1"], ids=["no contents", "contents"])
+@pytest.mark.parametrize(
+    ("killed_at", "knows"),
+    [
+        *((0, ""), (3, "1"), (-1, "")),
+        *(pytest.param(*each, marks=pytest.mark.nightly) for each in ((0, "1"), (3, ""))),
+        *(pytest.param(*each, marks=pytest.mark.nightly) for each in ((-1, "1"), (-6, ""))),
+        (-6, "1"),
+    ],
+)
 async def test_a_killed_load_goes_on_and_embeds_nothing_twice(
     shared_db: Database,
     elsewhere: Elsewhere,

@@ -45,6 +45,7 @@ from kern.run.steps import (
     SleepBegun,
     StateChanged,
     StepEnded,
+    TextsEmbedded,
     TextSlice,
     Thought,
     ToolConcluded,
@@ -174,6 +175,9 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
         st.none() | numbers,
         history=st.lists(texts, max_size=2).map(tuple),
         metrics=metrics,
+    ),
+    TextsEmbedded: st.builds(
+        TextsEmbedded, st.none() | texts, metrics=metrics, model=st.none() | texts
     ),
 }
 steps = st.one_of(*STEPS.values())

@@ -135,9 +135,10 @@ def _call(place: str, step: Step) -> ToolCall:
 def agents(database: Database, expires_in: float) -> dict[str, Agent]:
     """Return a process's own objects of the agents.
 
-    ``plain`` has no limits, and ``helper`` as a tool, also in the background, which has ``second``; ``scarce`` may execute
-    two runs at once and one a user; ``patient`` tries failed calls again; ``curious`` has other
-    models asked after it; ``frugal`` and ``brief`` may not do much.
+    ``plain`` has no limits, and ``helper`` as a tool, also in the background, which so has
+    ``second``; ``scarce`` may execute two runs at once and one a user; ``patient`` tries failed
+    calls again; ``curious`` has other models asked after it; ``frugal`` and ``brief`` may not do
+    much.
 
     Args:
         database: as the process names it.

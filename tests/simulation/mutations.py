@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import msgspec
 
+from kern.db.base import Store
 from kern.db.sqlite.attempts import Attempts
 from kern.db.sqlite.budgets import Spendings
 from kern.db.sqlite.connection import Transaction
@@ -16,9 +17,11 @@ from kern.db.sqlite.states import StateChanges
 from kern.db.sqlite.submission import Submission
 from kern.db.sqlite.sweep import Sweep
 from kern.db.values import Accepted, Claim, Settled
+from kern.dispatch import duties, telling
+from kern.dispatch.telling import tell_parent
 from kern.dispatch.waiting import Waiting
 from kern.errors import BudgetExceededError
-from kern.execution import calls, decisions, executor, finishing
+from kern.execution import calls, decisions, executor, finishing, reports
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
 from kern.execution.settling import settle
@@ -258,3 +261,36 @@ def claim_of_any_version() -> _Patch:
         return claim(self, transaction, run_id, given._replace(journal_version=99))
 
     return patch.object(Attempts, "claim", mutated)
+
+
+@_mutation(_CALM, "were told .*2.* times")
+def parent_that_is_followed_whatever_it_knows() -> _Patch:
+    return patch.object(telling, "fold", lambda _: RunState())
+
+
+@_mutation(_CALM, "were told .*0] times")
+def end_that_is_told_to_nobody_at_work() -> _Patch:
+    async def is_told(store: Store, run_id: str, _tries: int) -> float | None:
+        child = await store.get(run_id)
+        parent = None if child is None else await store.get(child.parent_run_id or "")
+        if parent is None or not parent.status.is_terminal:
+            return None  # It will look once more, won't it?
+        return await tell_parent(store, run_id, 0)
+
+    return patch.object(duties, "tell_parent", is_told)
+
+
+@_mutation(_CALM, "were told .*2.* times")
+def retry_that_forgets_who_has_followed() -> _Patch:
+    async def nobody(*_: object) -> bool:
+        return False
+
+    return patch.object(reports, "_is_followed", nobody)
+
+
+@_mutation(_CALM, "were told .*2.* times")
+def follower_of_a_run_that_has_gone_on() -> _Patch:
+    async def follow(store: Store, parent: RunRecord, child: RunRecord) -> None:
+        await store.submit(reports.follow_up(parent, child))
+
+    return patch.object(telling, "_follow", follow)

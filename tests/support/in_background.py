@@ -8,7 +8,7 @@ from typing import Any
 from elsewhere import processes, set_environment
 
 from kern.agent import Agent
-from kern.agent.background_tools import BackgroundAgents
+from kern.agent.background import BackgroundAgents
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.listing import RunFilter

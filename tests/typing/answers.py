@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from kern import Agent, RunOutput, RunOutputEvent
 from kern.agent import FollowupConfig
 from kern.models.openai import OpenAIResponses
+from kern.team import Team
 
 
 class Invoice(BaseModel):
@@ -69,3 +70,12 @@ async def what_is_read_later_has_it_too() -> None:
 
 def takes_invoices(agent: Agent[Mapping[str, Any], Invoice]) -> None:
     """Take an agent that answers with invoices."""
+
+
+def teams_are_agents() -> None:
+    team = Team([Agent("A")], "Desk", output_schema=Invoice, mode="route")
+    assert_type(team.run("?"), RunOutput[Invoice])
+    assert_type(Team([Agent("A"), team], "Desk").run("?"), RunOutput[str])
+    takes_invoices(team)
+    Team([Agent("A")], "Desk", mode="broadcast")  # type: ignore[call-overload] # no such mode
+    Team(["A"], "Desk")  # type: ignore[list-item] # no agents

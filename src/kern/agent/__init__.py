@@ -106,10 +106,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name == "BackgroundAgents":
-        from kern.agent.background_tools import BackgroundAgents
-
-        return BackgroundAgents
     if name not in ("Function", "Toolkit"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from kern import tools

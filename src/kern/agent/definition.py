@@ -85,8 +85,8 @@ class AgentDefinition(
     is_team: bool = False
 
     _all_parts: ClassVar[tuple[type[Part], ...]] = PARTS
+    _always: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, ToolsPart)
     _part_of: ClassVar[Mapping[str, type[Part]]] = PART_OF
-    _never_empty: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, ToolsPart)
 
     @overload
     def __init__(
@@ -128,19 +128,21 @@ class AgentDefinition(
             InvalidInputError: a limit is no number above 0, or there is no such policy.
             TypeError: there is no such keyword.
         """
-        self._define({**options, "name": name, "model": model})
+        self._define(name, model, options)
 
-    def _define(self, options: Mapping[str, object]) -> None:
-        """Be what the keywords say, the name and the model among them; see :meth:`__init__`."""
-        given, name = self.__dict__, options["name"]
-        given.update(options)
+    def _define(
+        self, name: str | None, model: Model | str | None, options: Mapping[str, object]
+    ) -> None:
+        """Be what the keywords say; see :meth:`__init__`."""
+        given = self.__dict__
+        given.update(options, name=name, model=model)
         for part in self._used(options):
             part._build(self)
         self._tell()
         given["remembered"] = remembered()
-        given["is_named"] = bool(options.get("id") or (isinstance(name, str) and name.strip()))
+        given["is_named"] = bool(options.get("id") or (name and name.strip()))
         if self.starts_runs:
-            from kern.agent.background_tools import check_starts
+            from kern.agent.background import check_starts
 
             check_starts(self.name, self.db, is_named=self.is_named)
         check_db(
@@ -251,10 +253,10 @@ class AgentDefinition(
         Raises:
             TypeError: there is no such keyword.
         """
-        used, part_of = {*cls._never_empty}, cls._part_of
+        used, part_of = {*cls._always}, cls._part_of
         for name in options:
             if name not in part_of:
-                raise TypeError(explanation(cls.__name__, name, [*part_of]))
+                raise TypeError(explanation(cls.__name__, name, cls.keywords()))
             used.add(part_of[name])
         return sorted(used, key=cls._all_parts.index)
 

@@ -49,7 +49,7 @@ class Nesting(AgentDefinition[Deps, Output]):
             AgentTool('market_researcher')
         """
         if background:
-            from kern.agent.background_tools import StartTool
+            from kern.agent.background import StartTool
 
             return StartTool(self, name, description, **rules)
         return AgentTool(self, name, description, **rules)

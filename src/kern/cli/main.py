@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from kern import __version__
-from kern.cli import approvals, budgets, db, keys, model, schedules, users
+from kern.cli import approvals, budgets, components, db, keys, model, schedules, users
 from kern.cli.figures import figures
 from kern.cli.mcp import mcp
 from kern.cli.runs import commands as runs
@@ -43,6 +43,7 @@ app.command()(figures)
 app.command()(ui)
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(budgets.app, name="budgets")
+app.add_typer(components.app, name="components")
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(model.app, name="model")

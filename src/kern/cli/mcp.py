@@ -81,10 +81,8 @@ def mcp(
     options = Options(targets, way, worker, workers, grace, log.value, otel, form="mcp")
     with extra("server"), extra("mcp"):
         if http:
-            from kern.cli.serve import process
-        else:
-            from kern.cli.serve import pipes
-    if http:
-        process.run(options, host, 8000 if port is None else port)
-    else:
-        pipes.run(options, user)
+            from kern.cli.serve.process import run
+
+            return run(options, host, 8000 if port is None else port)
+        from kern.cli.serve.pipes import run as run_through_pipes
+    run_through_pipes(options, user)

@@ -16,18 +16,21 @@ def count(used: ModelMetrics) -> None:
 
 
 @contextmanager
-def counting() -> Iterator[list[ModelMetrics]]:
+def counting(used: list[ModelMetrics]) -> Iterator[None]:
     """Count what is used within a ``with`` statement, in the tasks and threads that it begins too.
 
+    Args:
+        used: to which what each call has used is added.
+
     Example:
-        >>> with counting() as used:
+        >>> used = []
+        >>> with counting(used):
         ...     count(ModelMetrics("text-embedding-3-small", input_tokens=7))
         >>> used[0].input_tokens
         7
     """
-    used: list[ModelMetrics] = []
     token = _counted.set(used)
     try:
-        yield used
+        yield
     finally:
         _counted.reset(token)

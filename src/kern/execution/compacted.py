@@ -155,14 +155,10 @@ def kept_in(values: Mapping[str, object], user_id: str | None) -> ConversationCo
         values: the output.
         user_id: of the run that is to be told it.
     """
-    found: Any = (cast("dict[str, Any] | None", values.get("more")) or {}).get(KEPT)
+    found: Any = (cast("dict[str, Any] | None", values.get("more")) or {}).get("compaction")
     if found is None or found["user_id"] != user_id:
         return None
     return ConversationCompacted(found["summary"], found["run_id"], found["count"])
-
-
-KEPT = "compaction"
-"""The name of it in the output of a run."""
 
 
 def as_told(message: Message) -> Message:

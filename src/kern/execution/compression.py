@@ -13,7 +13,7 @@ from kern.execution.compacted import Conversation, size_of, transcript
 from kern.execution.finishing import ask_secondary
 from kern.models.base import ModelResponse
 from kern.run.content import TextPart, text_of
-from kern.run.message import Message
+from kern.run.message import Message, Metrics
 from kern.run.steps import ConversationCompacted, ResultsCompressed
 from kern.run.turn import Turn
 
@@ -58,11 +58,11 @@ async def _shorten(attempt: Attempt, how: Shortening) -> None:
         return
     is_due = how.results is not None and len(found) >= how.results
     if not is_due and (how.tokens is None or _tokens(attempt) < how.tokens):
-        return
-    room = asyncio.Semaphore(_AT_ONCE)
-    await _all([_shorten_one(attempt, how, room, *each) for each in found])
-    await attempt.journal.commit()  # From now on it is not asked for again.
-    attempt.tell_again()
+        found = _left_over(attempt, found)
+    if found:
+        room = asyncio.Semaphore(_AT_ONCE)
+        await _all([_shorten_one(attempt, how, room, *each) for each in found])
+        attempt.tell_again()
 
 
 def _whole_results(attempt: Attempt) -> list[tuple[Turn, int]]:
@@ -73,6 +73,13 @@ def _whole_results(attempt: Attempt) -> list[tuple[Turn, int]]:
         for place in sorted(turn.contents)
         if place not in (turn.compressed or {}) and _is_long_text(turn, place)
     ]
+
+
+def _left_over(attempt: Attempt, found: list[tuple[Turn, int]]) -> list[tuple[Turn, int]]:
+    """Return those results that an earlier attempt has begun to shorten, with others."""
+    steps = [each for each in attempt.state.beside if isinstance(each, ResultsCompressed)]
+    begun = max((each.turns for each in steps), default=0)
+    return [(turn, place) for turn, place in found if turn.number <= begun]
 
 
 def _is_long_text(turn: Turn, place: int) -> bool:
@@ -115,6 +122,7 @@ async def _shorten_one(
             keep(None)
         else:
             keep(response)
+        await attempt.journal.commit()  # From now on it is not asked for again.
 
 
 def _keep_result(
@@ -126,14 +134,13 @@ def _keep_result(
     response: ModelResponse | None,
 ) -> None:
     """Have it written down what the model is told in place of a result: nothing, if not shorter."""
-    if response is None:
-        return attempt.journal.keep(ResultsCompressed(((turn.number, place, None),)))
-    text = response.message.text.strip()
-    is_shorter = 0 < len(text) < before and not response.message.refusal
+    text = "" if response is None or response.message.refusal else response.message.text.strip()
+    is_shorter = 0 < len(text) < before
     step = ResultsCompressed(
         ((turn.number, place, text if is_shorter else None),),
-        metrics=response.metrics,
-        model=response.model,
+        len(attempt.state.turns),
+        metrics=Metrics() if response is None else response.metrics,
+        model=None if response is None else response.model,
     )
     attempt.journal.keep(step)
     if is_shorter:

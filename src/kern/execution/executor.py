@@ -11,21 +11,16 @@ from datetime import timedelta
 from enum import Enum
 from functools import partial
 from threading import Lock
-from typing import cast
 
 from kern.db.values import Kind
 from kern.errors import (
     CheckError,
     ConfigurationError,
     JournalError,
-    KernError,
     MissingToolError,
     ModelError,
     NewerJournalError,
     RunStateError,
-    RunTimeoutError,
-    ServerShutdownError,
-    described,
 )
 from kern.execution.attempt import Attempt
 from kern.execution.calls import PausedError
@@ -35,14 +30,13 @@ from kern.execution.journal import StaleAttemptError
 from kern.execution.loop import carry_out
 from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
+from kern.execution.outcome import be_cancelled, fail, shut_down, too_long
 from kern.execution.output import details_of, show
 from kern.execution.report import ended, log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
 from kern.execution.steps import AsleepError
-from kern.failures import check_details, kind_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
-from kern.run.codec import to_json_value
 
 logger = logging.getLogger("kern")
 
@@ -302,28 +296,28 @@ class Executor:
                 return attempt.output
         except asyncio.CancelledError as error:
             if execution.stopped is None and not _is_being_cancelled():
-                _fail(attempt, error)
+                fail(attempt, error)
             elif not attempt.foreground and execution.end() is None:
                 await release(attempt)
                 raise
             else:
-                _cancel(attempt)
+                be_cancelled(attempt)
         except _REFUSED as error:
             if self._may_refuse(execution):
                 await refuse(attempt, str(error), self._unserved_timeout)
                 return _told(attempt, started)
-            _fail(attempt, error)
+            fail(attempt, error)
         except Exception as error:
-            _fail(attempt, _too_long(attempt) if limit and limit.expired() else error)
+            fail(attempt, too_long(attempt) if limit and limit.expired() else error)
         match execution.end():
             case Stop.stale:
                 await show_current(attempt)
                 return attempt.output
             case Stop.cancelled:
-                _cancel(attempt)
+                be_cancelled(attempt)
             case Stop.shutdown:
-                _cancel(attempt)
-                _fail(attempt, _shut_down())
+                be_cancelled(attempt)
+                fail(attempt, shut_down())
         await _settle(attempt, time.monotonic() - started)
         return _told(attempt, started)
 
@@ -383,49 +377,3 @@ async def _settle(attempt: Attempt, seconds: float) -> None:
 def _is_being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _cancel(attempt: Attempt) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    task.uncancel()  # The stop has served its purpose; the task goes on to settle the run.
-    output = attempt.output
-    output.status, output.error, output.error_kind = RunStatus.cancelled, None, None
-    output.error_details = None
-    attempt.failure = None
-
-
-def _shut_down() -> ServerShutdownError:
-    return ServerShutdownError(
-        "The server ended, and the run was not done within the time that was left. What it has "
-        "done is kept: retry it, or run it in the background, where it goes on by itself."
-    )
-
-
-def _too_long(attempt: Attempt) -> RunTimeoutError:
-    return RunTimeoutError(
-        f"The run was not done within its timeout of {attempt.timeout:g} s. What it has done is "
-        "kept; retry the run to go on from there, with as much time again."
-    )
-
-
-def _fail(attempt: Attempt, error: BaseException) -> None:
-    output = attempt.output
-    attempt.failure = error
-    output.status, output.error_kind = RunStatus.error, kind_of(error)
-    output.error = str(error) if isinstance(error, KernError) else described(error)
-    output.error_details = _details(output.run_id, error)
-
-
-def _details(run_id: str, error: BaseException) -> dict[str, object] | None:
-    """Return what a check says beside its message, as the run's readers have it: as JSON."""
-    if (details := check_details(error)) is None:
-        return None
-    try:
-        return cast("dict[str, object]", to_json_value(details))
-    except Exception as wrong:  # A check of a user's may say anything.
-        logger.warning(
-            "run %s: the additional_data of its %s is no JSON, and is not kept: %s",
-            *(run_id, type(error).__name__, described(wrong)),
-        )
-        return {"check_trigger": details["check_trigger"]}

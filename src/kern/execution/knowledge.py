@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from kern.embedders.usage import counting
 from kern.errors import described
 from kern.execution.attempt import Attempt
+from kern.execution.embedding import embedded
 from kern.execution.retriever import KnowledgeBase, Retriever, narrowed
 from kern.execution.values import run_values
 from kern.execution.written import listed
+from kern.run.metrics import ModelMetrics
 from kern.run.references import MessageReferences
 from kern.run.steps import KnowledgeSearched
 from kern.tools.function import FunctionTool, tool
@@ -155,7 +158,11 @@ async def search(
     narrow = attempt.run_context.knowledge_filters
     if filters:
         narrow = narrowed(narrow, filters)
-    found = await retriever.documents(own, query, filters=narrow)
+    used: list[ModelMetrics] = []
+    with counting(used):
+        found = await retriever.documents(own, query, filters=narrow)
+    for step in embedded(used):
+        attempt.journal.keep(step)
     return MessageReferences(query, found, round(time.monotonic() - began, 3))
 
 

@@ -10,9 +10,10 @@ from kern.execution.asking import as_sent, ask_model
 from kern.execution.attempt import Attempt
 from kern.execution.beginning import resolve_dependencies, tell
 from kern.execution.blobs import keep_answer
-from kern.execution.calls import check_calls, starts, use_tools
+from kern.execution.calls import use_tools
 from kern.execution.cancellation import managed
 from kern.execution.decisions import decide_known
+from kern.execution.due_calls import check_calls, starts
 from kern.execution.finishing import asked_of_model, is_fit, suggest
 from kern.execution.hook_calls import run_post_hooks, run_pre_hooks, start_in_background
 from kern.execution.limits import check_turns, check_usage

@@ -6,7 +6,7 @@ from typing import cast
 
 from kern.compression.rules import Compacting, Shortening
 from kern.execution.attempt import Attempt
-from kern.execution.compacted import KEPT, kept
+from kern.execution.compacted import kept
 from kern.execution.reasoning_rules import Thinking
 from kern.models.base import Model
 from kern.reasoning.step import step_of
@@ -27,6 +27,7 @@ from kern.run.steps import (
     ConversationCompacted,
     ResultsCompressed,
     SecondaryAnswered,
+    TextsEmbedded,
     Thought,
 )
 
@@ -79,7 +80,7 @@ def _show_beside(attempt: Attempt) -> None:
     thoughts = thoughts_of(state.beside)
     if thoughts is not None and not thoughts.is_empty:
         output.reasoning_steps = thoughts.steps
-        output.more = {**(output.more or {}), "thoughts": thoughts.text}
+        output.thoughts = thoughts.text
     how = None if rules is None else rules.conversation
     if how is None:
         return
@@ -90,7 +91,7 @@ def _show_beside(attempt: Attempt) -> None:
     if step is not None and step.count is not None and session and not session.stores_tools:
         step = attempt.summarized  # Who counts messages counts those that are stored.
     if step is not None:
-        output.more = {**(output.more or {}), KEPT: kept(step, output.user_id)}
+        output.compaction = kept(step, output.user_id)
 
 
 def _show_thoughts(attempt: Attempt) -> None:
@@ -176,9 +177,14 @@ def details_of(attempt: Attempt) -> dict[str, list[ModelMetrics]]:
             kind = _TYPES.get(step.name, step.name)
             used[kind].setdefault(whose, Metrics()).add(step.metrics)
     for beside in attempt.state.beside:
-        if beside.metrics.model_calls:
+        if isinstance(beside, TextsEmbedded):
+            whose = beside.model, beside.provider
+        elif beside.metrics.model_calls:
             whom = _model_beside(attempt, beside)
-            used[beside.name].setdefault((whom.id, whom.provider), Metrics()).add(beside.metrics)
+            whose = whom.id, whom.provider
+        else:
+            continue
+        used[beside.name].setdefault(whose, Metrics()).add(beside.metrics)
     for child in attempt.state.children:
         for kind, models in (child.details or {}).items():
             for each in models:

@@ -153,7 +153,8 @@ def follow_up(parent: RunRecord, child: RunRecord) -> NewRun:
     said = RunInput((message,), {**kept, UNASKED: times_unasked(options) + 1})
     metadata = decode_object(parent.metadata) if parent.metadata else {}
     own = {key: value for key, value in metadata.items() if not key.startswith("kern.")}
-    is_child = parent.parent_run_id is not None
+    # Its own end is told to who has asked for the other: by a call, or in the background.
+    is_child = parent.webhook == PARENT or SHARES_STATE in options
     return NewRun(
         follow_up_id(child.run_id, child.attempt),
         parent.session_id,
@@ -161,7 +162,7 @@ def follow_up(parent: RunRecord, child: RunRecord) -> NewRun:
         parent.user_id,
         said.to_json(),
         encode(own, "metadata") if own else None,
-        parent_run_id=parent.parent_run_id,
+        parent_run_id=parent.parent_run_id if is_child else None,
         ordered=not is_child,
         priority=parent.priority,
         timeout=parent.timeout,

@@ -11,17 +11,20 @@ from functools import partial
 from queue import SimpleQueue
 from typing import NoReturn, TypeVar
 
+from kern.embedders.usage import counting
 from kern.errors import DatabaseError, InvalidInputError, StepError, described
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import blobs_in, keep_result, whole
+from kern.execution.embedding import embedded
 from kern.execution.journal import StaleAttemptError
 from kern.execution.trying import PASSED_ON, Call, called, check_step, fulfil, tried, waited
 from kern.run.codec import encode
 from kern.run.content import Content
 from kern.run.message import Message
+from kern.run.metrics import ModelMetrics
 from kern.run.numbers import check_seconds
 from kern.run.printable import one_line
-from kern.run.steps import SleepBegun, StepEnded
+from kern.run.steps import SleepBegun, StepEnded, TextsEmbedded
 
 Result = TypeVar("Result")
 
@@ -219,8 +222,10 @@ class CallSteps:
         """Do a step, and write down what it came to."""
         cause: Exception | None = None
         shown = f"The step {one_line(name, 60)!r}"
+        used: list[ModelMetrics] = []
         try:
-            result = await self._tried(name, call, retries, delay)
+            with counting(used):
+                result = await self._tried(name, call, retries, delay)
         except PASSED_ON:
             raise  # It was not done, or says how the run goes on.
         except Exception as error:
@@ -231,6 +236,8 @@ class CallSteps:
             except InvalidInputError as error:  # Written down as well: it is not done again.
                 cause, text = error, str(error)
         kind = None if cause is None else type(cause).__name__
+        for each in embedded(used):
+            self._note(each)
         await self._keep(name, occurrence, text, kind)
         if cause is not None:
             raise StepError(text, kind) from cause
@@ -258,7 +265,7 @@ class CallSteps:
             await self._leave(error)
         await self.commit()
 
-    def _note(self, step: StepEnded | SleepBegun) -> None:
+    def _note(self, step: StepEnded | SleepBegun | TextsEmbedded) -> None:
         """Have a step written; after the call's end, another turn may be the last."""
         self._check_open()
         self.attempt.journal.keep(step)

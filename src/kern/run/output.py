@@ -80,6 +80,9 @@ class RunOutput(Made, Generic[Output]):
         more: what few runs have, by name; each is an attribute, too, as all that follow.
         team_id: the team whose run it is, the same as ``agent_id`` then; None of an agent's.
         reasoning_steps: the steps in which a model thought before the answer.
+        thoughts: the same as a text, with what a reasoning model has said beside them.
+        compaction: the summary that stands for its oldest messages and those before it, for later
+            runs of its session.
         reasoning_messages: the messages of these.
         additional_input: the examples that the model was shown.
         model_provider_data: what the provider says beside the answer.
@@ -135,6 +138,8 @@ class RunOutput(Made, Generic[Output]):
 
     team_id = Extra[str]()
     reasoning_steps = StepsField()
+    thoughts = Extra[str]()
+    compaction = Extra[dict[str, object]]()
     reasoning_messages = Extra[list[Message]]()
     additional_input = Extra[list[Message]]()
     model_provider_data = Extra[dict[str, object]]()

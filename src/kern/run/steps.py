@@ -448,7 +448,7 @@ class CustomHappened(Step):
 
 @dataclass(frozen=True, slots=True)
 class Beside(Step):
-    """A model was asked for the run's own: to think before an answer, or to make a context smaller.
+    """A model was asked for the run's own: to think, to make a context smaller, or to embed texts.
 
     Attributes:
         name: what it was asked for.
@@ -485,11 +485,13 @@ class ResultsCompressed(Beside):
     Attributes:
         results: the number of the answer, the call's place in it and the text; None for one that
             stays as it is.
+        turns: how many times the model had answered: all results by then are shortened.
     """
 
     name: ClassVar[str] = "compression_model"
 
     results: tuple[tuple[int, int, str | None], ...]
+    turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -515,6 +517,19 @@ class ConversationCompacted(Beside):
     replaced: int = 0
     tokens_before: int = 0
     tokens_after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextsEmbedded(Beside):
+    """Texts were embedded, to be found or to look for them.
+
+    Attributes:
+        provider: who serves the model.
+    """
+
+    name: ClassVar[str] = "embedder_model"
+
+    provider: str | None = None
 
 
 AnyStep: TypeAlias = (
@@ -547,6 +562,7 @@ AnyStep: TypeAlias = (
     | Thought
     | ResultsCompressed
     | ConversationCompacted
+    | TextsEmbedded
 )
 
 PIECE_KINDS = tuple(kind.__name__ for kind in (CallBegun, TextSlice))

@@ -1,6 +1,6 @@
 """The steps of a run's thoughts, as its output holds them."""
 
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 from typing_extensions import override
@@ -12,10 +12,20 @@ from kern.run.extra import Extra, HasMore
 class StepsField(Extra[list[ReasoningStep]]):
     """A field of steps that is kept as JSON values."""
 
+    @overload
+    def __get__(self, holder: None, owner: type) -> "StepsField": ...
+
+    @overload
+    def __get__(self, holder: HasMore, owner: type) -> list[ReasoningStep] | None: ...
+
     @override
-    def __get__(self, holder: HasMore | None, owner: type) -> Any:
-        found: object = self if holder is None else (holder.more or {}).get(self._name)
-        return msgspec.convert(found, list[ReasoningStep]) if isinstance(found, list) else found
+    def __get__(
+        self, holder: HasMore | None, owner: type
+    ) -> "list[ReasoningStep] | StepsField | None":
+        if holder is None:
+            return self
+        found: object = (holder.more or {}).get(self._name)
+        return None if found is None else msgspec.convert(found, list[ReasoningStep])
 
     @override
     def __set__(self, holder: HasMore, value: list[ReasoningStep] | None) -> None:

@@ -1,7 +1,7 @@
 """The skills of an agent: what its model is told of them, and the tools by which it uses them."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 from kern.errors import ConfigurationError, InvalidInputError
@@ -68,8 +68,6 @@ class Skills:
         Raises:
             ConfigurationError: a skill cannot be used, or two have one name.
         """
-        if isinstance(loaders, SkillLoader):
-            loaders = [loaders]
         if scripts not in get_args(Scripts):
             raise ConfigurationError(
                 f"scripts must be 'run', 'confirm' or 'read', not {scripts!r:.50}."
@@ -133,11 +131,11 @@ class Skills:
         rules: dict[str, Any] = {}
         if self.scripts == "confirm":
             rules["requires_confirmation"] = _executes
-        functions: tuple[Callable[..., object], ...] = (
-            self.get_skill_instructions,
-            self.get_skill_reference,
-        )
-        return [*map(FunctionTool, functions), FunctionTool(self.get_skill_script, **rules)]
+        return [
+            FunctionTool(self.get_skill_instructions),
+            FunctionTool(self.get_skill_reference),
+            FunctionTool(self.get_skill_script, **rules),
+        ]
 
     @property
     def _all(self) -> Sequence[Skill]:

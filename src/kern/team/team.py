@@ -46,11 +46,11 @@ class Team(MembersPart, SyncMemberResponses[Deps, Output], Agent[Deps, Output]):
     name: str = "Team"
 
     _all_parts: ClassVar[tuple[type[Part], ...]] = TEAM_PARTS
+    _always: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, MembersPart)
     _part_of: ClassVar[Mapping[str, type[Part]]] = {
         **{name: MembersPart if part not in TEAM_PARTS else part for name, part in PART_OF.items()},
         **dict.fromkeys(MembersPart.__annotations__, MembersPart),
     }
-    _never_empty: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, MembersPart)
 
     @overload
     def __init__(
@@ -99,7 +99,7 @@ class Team(MembersPart, SyncMemberResponses[Deps, Output], Agent[Deps, Output]):
             InvalidInputError: a limit is no number above 0, or there is no such policy.
             TypeError: there is no such keyword.
         """
-        self._define({**options, "members": members, "name": name, "model": model})
+        self._define(name, model, {**options, "members": members})
 
     @override
     def _typed(self, output: RunOutput) -> RunOutput[Output]:

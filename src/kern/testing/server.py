@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from kern.extras import extra
+from kern.testing.embedder import WordsEmbedder
 from kern.testing.exchange import Exchange
 from kern.testing.generation import BackgroundGeneration, paced, whole
 from kern.testing.listener import Listener
 from kern.testing.prefixes import PrefixCache
 from kern.testing.protocols import Json, anthropic, chat, google, responses
 from kern.testing.record import RequestRecord, Watch
-from kern.testing.reply import Reply
+from kern.testing.reply import RawAnswer, Reply
 
 with extra("testing"):
     from aiohttp import ClientConnectionResetError, web
@@ -42,6 +43,8 @@ class ProtocolServer:
       ``POST /v1/responses/{id}/cancel`` for what was asked for in the background;
     - ``POST /v1/chat/completions`` (OpenAI Chat Completions);
     - ``POST /v1/messages`` (Anthropic Messages);
+    - ``POST /v1/embeddings`` (OpenAI), by :class:`~kern.testing.embedder.WordsEmbedder`, without a
+      script;
     - ``POST /v1beta/models/{id}:generateContent`` and ``:streamGenerateContent`` (Google Gemini).
 
     What stands before these names in a path does not matter. All attributes can be used from any
@@ -271,10 +274,29 @@ class ProtocolServer:
             case ("POST", *_, "responses", identifier, "cancel"):
                 await self._look_up(identifier, self._cancel, exchange)
                 return
+            case ("POST", *_, "embeddings"):
+                await self._embed(content, exchange)
+                return
             case _:
                 await exchange.send_error(404, f"Unknown URL: {method} {path}")
                 return
         await self._create(content, exchange)
+
+    async def _embed(self, content: bytes, exchange: Exchange) -> None:
+        """Answer with embeddings by words: as many numbers as are asked for, or OpenAI's."""
+        self._keep(self.lookups, exchange.record)
+        exchange.record.body = body = json.loads(content)
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        found = await WordsEmbedder(body.get("dimensions") or 1536).aembed(texts)
+        data = [
+            {"object": "embedding", "index": index, "embedding": each}
+            for index, each in enumerate(found)
+        ]
+        used = sum(len(each.split()) for each in texts)
+        usage = {"prompt_tokens": used, "total_tokens": used}
+        answer = {"object": "list", "data": data, "model": body.get("model"), "usage": usage}
+        headers = {"content-type": "application/json"}
+        await exchange.send_raw(RawAnswer(200, json.dumps(answer).encode(), headers))
 
     async def _look_up(self, identifier: str, answer: Lookup, exchange: Exchange) -> None:
         self._keep(self.lookups, exchange.record)

@@ -33,6 +33,8 @@ LOOKS = re.compile("GET /v1/(agents|runs|approvals|sessions)")
 
 # What is sent to a route that needs a body; what stands in braces is filled in as in paths.
 BODIES: dict[str, list[object]] = {
+    # Whose runs its tools find is in tests/server/mcp/test_calls.py.
+    "POST /mcp": [{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}],
     "POST /v1/responses": [
         {"model": "{model}", "input": "Hi"},
         {"model": "clerk", "input": "Hi", "previous_response_id": "{response_id}"},
@@ -77,7 +79,8 @@ class Door(NamedTuple):
         self, client: httpx.AsyncClient, ids: dict[str, str], secret: str | None
     ) -> tuple[int, str, httpx.Headers]:
         """Send the request with these ids; return the status, the text, and the headers."""
-        headers = {} if secret is None else shows(secret)
+        headers = {"Accept": "application/json, text/event-stream"}
+        headers |= {} if secret is None else shows(secret)
         async with client.stream(
             self.method, str(filled(self.path, ids)), json=filled(self.body, ids), headers=headers
         ) as response:

@@ -1,3 +1,5 @@
-"""The path that users know for OpenAI's embedder."""
+"""The path that users know for OpenAI's embedder; see :mod:`kern.embedders.openai`."""
 
-from kern.embedders.openai import OpenAIEmbedder as OpenAIEmbedder
+from kern.embedders.openai import OpenAIEmbedder, OpenAILikeEmbedder
+
+__all__ = ["OpenAIEmbedder", "OpenAILikeEmbedder"]

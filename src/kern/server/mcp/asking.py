@@ -69,7 +69,7 @@ def answer_of(requirement: RunRequirement, given: ElicitResult) -> Answer | None
     if given.action == "cancel":
         return None
     if given.action == "decline":
-        return Answer(id=requirement.id, confirmed=False)
+        return _answer(requirement, confirmed=False)
     content = given.content or {}
     match requirement.kind:
         case "user_input":
@@ -77,13 +77,17 @@ def answer_of(requirement: RunRequirement, given: ElicitResult) -> Answer | None
             values = {
                 name: _value(types.get(name, "str"), value) for name, value in content.items()
             }
-            return Answer(id=requirement.id, values=values)
+            return _answer(requirement, values=values)
         case "user_feedback":
-            return Answer(id=requirement.id, values=_chosen(requirement, content))
+            return _answer(requirement, values=_chosen(requirement, content))
         case "external_execution":
-            return Answer(id=requirement.id, result=str(content.get("result") or ""))
+            return _answer(requirement, result=str(content.get("result") or ""))
         case "confirmation" | "unknown_outcome":
-            return Answer(id=requirement.id, confirmed=True)
+            return _answer(requirement, confirmed=True)
+
+
+def _answer(requirement: RunRequirement, **given: object) -> Answer:
+    return Answer.model_validate({"id": requirement.id, **given})
 
 
 def _open_fields(requirement: RunRequirement) -> list[UserInputField]:

@@ -1,7 +1,6 @@
 """One call of a tool: a run begun, waited for, answered or stopped."""
 
 import logging
-from contextlib import suppress
 from typing import Any, TypeAlias
 
 from mcp.server import ServerRequestContext
@@ -43,9 +42,6 @@ _PATH = "/mcp"
 # Seconds for which a person may think about a question in the middle of a call.
 _THINKING = 600.0
 
-# How often what people have answered may be asked for again in one call.
-_MOST_ROUNDS = 100
-
 
 class Call:
     """One call of a tool."""
@@ -72,6 +68,7 @@ class Call:
         self._reach = reach
         self._context = context
         self._params = params
+        self._key = (context.meta or {}).get(_KEY)
         self._stoppable: tuple[AnyAgent, str] | None = None
         self._progress = Progress(context)
         self._waiting = Waiting(service.streams, reach.caller.user_id)
@@ -87,13 +84,12 @@ class Call:
         """
         self._service.streams.check(self._reach.caller.user_id)
         with self._waiting.open():
-            match tool:
-                case "get_run":
-                    return await self._get_run()
-                case "cancel_run":
-                    return await self._cancel_run()
-                case "answer_run":
-                    return await self._answer_run()
+            if tool == "get_run":
+                return await self._get_run()
+            if tool == "cancel_run":
+                return await self._cancel_run()
+            if tool == "answer_run":
+                return await self._answer_run()
             return await self._of_agent(tool)
 
     async def _of_agent(self, agent: AnyAgent) -> CallToolResult | InputRequiredResult:
@@ -103,6 +99,8 @@ class Call:
             run_id = await self._begun(agent)
         elif (await self._reach.run(run_id, self._reach.steers))[0] is not agent:
             raise InvalidInputError("request_state is not of this tool. Make the call anew.")
+        elif self._key is None:
+            self._stoppable = agent, run_id
         return await self._followed(run_id, self._settings.wait)
 
     async def _get_run(self) -> CallToolResult | InputRequiredResult:
@@ -119,9 +117,7 @@ class Call:
     async def _answer_run(self) -> CallToolResult | InputRequiredResult:
         """Answer what a run waits for."""
         given: Answered = read(Answered, self._params.arguments)
-        await actions.proceed(
-            self._reach, given.run_id, Continuation(requirements=[given.answer()])
-        )
+        await self._proceed(given.run_id, [given.answer()])
         return await self._followed(given.run_id, self._settings.wait)
 
     async def stop(self) -> None:
@@ -138,14 +134,12 @@ class Call:
         """Submit the run that an agent is asked for, and return its id."""
         caller, arguments = self._reach.caller, self._params.arguments or {}
         body = _run_of(agent, arguments)
-        meta: dict[str, Any] = {**(self._context.meta or {})}
-        key = meta.get(_KEY)
-        if key is not None and not isinstance(key, str):
+        if not isinstance(self._key, str | None):
             raise InvalidInputError(f"{_KEY} must be a text.")
-        keyed = Keyed(key, _PATH, caller, agent.id, arguments, None)
+        keyed = Keyed(self._key, _PATH, caller, agent.id, arguments, None)
         await keyed.check_queue(self._service, caller, agent)
         submission = submission_of(agent, caller, body, keyed)
-        if key is None:
+        if self._key is None:
             self._stoppable = agent, submission.run.run_id
         try:
             run = await submission.submit()
@@ -161,14 +155,17 @@ class Call:
         if asks and responses:
             given = {key: each for key, each in responses.items() if _is_answer(each)}
             asks = await self._answered(await self._looked(run_id), given)
-        for _ in range(_MOST_ROUNDS):
-            run = await self._waited(run_id, wait)
-            if not asks or run.status is not RunStatus.paused:
-                break
+        run = await self._waited(run_id, wait)
+        while asks and run.status is RunStatus.paused:
             if is_newest(self._context):
                 return _question(run)
             asks = await self._answered(run, await self._asked(run))
+            run = await self._waited(run_id, wait)
         return told(run, answers=self._settings.answers and self._reach.caller.may(Scope.approve))
+
+    async def _proceed(self, run_id: str, answers: list[Answer]) -> None:
+        given = Continuation.model_validate({"requirements": answers})
+        await actions.proceed(self._reach, run_id, given)
 
     async def _looked(self, run_id: str) -> RunOutput[Any]:
         _, record = await self._reach.run(run_id, self._reach.reads)
@@ -208,8 +205,10 @@ class Call:
                 is_put_aside = is_put_aside or answer is None
                 answers += [] if answer is None else [answer]
         if answers:
-            with suppress(RunStateError):  # Somebody else was first: then that is what counts.
-                await actions.proceed(self._reach, run.run_id, Continuation(requirements=answers))
+            try:
+                await self._proceed(run.run_id, answers)
+            except RunStateError:  # It is too late, or somebody else was first: that counts.
+                return False
         return not is_put_aside
 
 
@@ -220,9 +219,9 @@ def _run_of(agent: AnyAgent, arguments: dict[str, Any]) -> NewRun:
         InvalidInputError: the arguments do not fit.
     """
     if form_of(agent) is not None:  # It is held against that where the run is made.
-        return NewRun(agent=agent.id, input=arguments)
+        return NewRun.model_validate({"agent": agent.id, "input": arguments})
     task: Task = read(Task, arguments)
-    return NewRun(agent=agent.id, input=task.input, session_id=task.session_id)
+    return NewRun.model_validate({"agent": agent.id, **task.model_dump()})
 
 
 def _question(run: RunOutput[Any]) -> InputRequiredResult:

@@ -1,14 +1,15 @@
 """The route ``/mcp``: streamable HTTP, with the callers and limits of the service."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kern.errors import MissingExtraError
 from kern.server.caller import Caller, caller_of
@@ -19,6 +20,8 @@ from kern.server.service import Service
 
 if TYPE_CHECKING:
     from mcp.server import ServerRequestContext
+
+logger = logging.getLogger("kern.server")
 
 PATH = "/mcp"
 
@@ -47,8 +50,8 @@ class Endpoint:
         """Answer a request.
 
         Raises:
-            RequestError: it is nobody's (401), its caller may not run agents (403) or sends too
-                many (429), or it is no POST (405).
+            RequestError: it is nobody's (401), or its caller may not run agents (403) or sends too
+                many (429).
         """
         request = Request(scope, receive)
         caller = await caller_of(request)
@@ -56,20 +59,29 @@ class Endpoint:
             raise RequestError(
                 403, f"This needs the scope {CallerScope.runs}.", code="insufficient_scope"
             )
-        if request.method != "POST":
-            raise RequestError(
-                405,
-                "Nothing is told here but in answer to a POST.",
-                code="method_not_allowed",
-                headers={"Allow": "POST"},
-            )
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="kern mcp opening")
         app = await asyncio.shield(self._opening)
-        await app(scope, receive, send)
+        stall, is_stalled = self._service.streams.stall, False
+
+        async def sending(message: Message) -> None:
+            nonlocal is_stalled
+            try:
+                async with asyncio.timeout(stall):
+                    await send(message)
+            except TimeoutError:
+                is_stalled = True
+                raise
+
+        try:
+            await app(scope, receive, sending)
+        except Exception:
+            if not is_stalled:
+                raise
+            logger.warning("a client took nothing of an answer for %g s", stall)
 
     @asynccontextmanager
-    async def within(self) -> AsyncIterator[None]:
+    async def within(self) -> AsyncGenerator[None, None]:
         """Serve within this block, as often as it is entered."""
         try:
             yield
@@ -122,11 +134,11 @@ def add_mcp(app: FastAPI) -> None:
     if not is_installed():
         raise MissingExtraError("mcp", "mcp")
     endpoint = Endpoint(app.state.kern, Settings.from_environment())
-    app.router.routes.append(Route(PATH, endpoint, include_in_schema=False))
+    app.router.routes.append(Route(PATH, endpoint, methods=["POST"], include_in_schema=False))
     inner = app.router.lifespan_context
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[Any, None]:
         async with inner(app) as state, endpoint.within():
             yield state
 

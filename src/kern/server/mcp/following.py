@@ -136,4 +136,5 @@ def _line(event: RunOutputEvent) -> str | None:
             return f"{who} waits for a person"
         case RunEvent.run_resumed:
             return f"{who} goes on"
-    return None
+        case _:
+            return None

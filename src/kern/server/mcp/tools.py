@@ -15,7 +15,7 @@ from kern.server.service import AnyAgent
 OwnTool: TypeAlias = Literal["get_run", "cancel_run", "answer_run"]
 """What is done with runs."""
 
-_OWN = get_args(OwnTool)
+_OWN: Mapping[str, OwnTool] = {each: each for each in get_args(OwnTool)}
 
 # What every provider of models takes as the name of a tool.
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -64,11 +64,9 @@ class AgentTools:
             caller: the caller.
             answers: whether it may answer what runs wait for.
         """
-        match name:
-            case "get_run" | "cancel_run":
-                return name
-            case "answer_run":
-                return name if answers else None
+        own = _OWN.get(name)
+        if own is not None:
+            return own if own != "answer_run" or answers else None
         agent = self._agents.get(name)
         return agent if agent is not None and caller.sees(agent.id) else None
 
@@ -88,7 +86,7 @@ def name_of(agent_id: str) -> str:
 
     Example:
         >>> name_of("researcher"), name_of("Frau Müller"), name_of("get_run")
-        ('researcher', 'Frau_M_ller_3ac1b4a5', 'get_run_5f1e53ef')
+        ('researcher', 'Frau_M_ller_b53b9b67', 'get_run_3b754d3a')
     """
     if _NAME.fullmatch(agent_id) and agent_id not in _OWN:
         return agent_id
