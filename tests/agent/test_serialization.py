@@ -32,7 +32,7 @@ from kept_parts import (
 )
 
 from kern.agent import Agent
-from kern.agent.background_tools import BackgroundAgents
+from kern.agent.background import BackgroundAgents
 from kern.agent.handoff import Handoff
 from kern.agent.keywords import KEYWORDS
 from kern.compression import Compaction, CompressionManager

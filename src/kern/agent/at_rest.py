@@ -167,7 +167,7 @@ def _read_agent_tool(given: Json, reader: Reader, where: str) -> AgentTool:
 
 
 def _read_start_tool(given: Json, reader: Reader, where: str) -> AgentTool:
-    from kern.agent.background_tools import StartTool
+    from kern.agent.background import StartTool
 
     return StartTool(**reader.members(given, where))
 
