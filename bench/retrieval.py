@@ -1,13 +1,13 @@
 """How well and how fast documents are found, beside statements written by hand.
 
     python bench/retrieval.py postgresql://ai:ai@localhost:5532/ai --docs HTML/_sources
-        [--chunks 100000] [--only recall,time] [--json FILE] [--write]
+        [--chunks 100000] [--only recall,load,times] [--json FILE]
 
 What is searched: ``retrieval_corpus.py``; the model: ``retrieval_model.py``. Embeddings are kept in
 ``build/retrieval``. For the times, each chunk is there many times, its embedding moved a little
 and numbered words put behind it, so that each is another one. Everything is in the schema
-``kern_retrieval``, which is dropped before and after. ``--write`` writes the figures into
-``docs/explanation/retrieval.md`` and plots them.
+``kern_retrieval``, which is dropped before and after. ``retrieval_report.py`` writes the figures
+into ``docs/explanation/retrieval.md``, and draws them.
 """
 
 import argparse
@@ -100,6 +100,8 @@ async def recall(url: str, given: Corpus) -> dict[str, dict[str, float]]:
             vectors: VectorDb = made(kind)
             if kind == KINDS[0]:
                 await vectors.aupsert(documents)
+                if isinstance(vectors, PgVector):
+                    await analyze(url, "recall")
 
             async def ask(question: Question, vectors: VectorDb = vectors) -> list[str]:
                 hits = await vectors.asearch(question.text, 10)
@@ -117,6 +119,13 @@ async def recall(url: str, given: Corpus) -> dict[str, dict[str, float]]:
 
     found["every embedding compared, by hand"] = await shares(given, exactly)
     return found
+
+
+async def analyze(url: str, table: str) -> None:
+    """Have PostgreSQL count what is in a table, as autovacuum does within a minute."""
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"VACUUM ANALYZE {SCHEMA}.{table}")
+    await connection.close()
 
 
 async def shares(
@@ -192,7 +201,7 @@ class ByHand:
         """Return the five nearest."""
         where = "WHERE meta_data @> '{\"hundredth\": true}'" if filtered else ""
         return await self.connection.fetch(
-            f"SELECT id, content, meta_data FROM {SCHEMA}.hand {where} "
+            f"SELECT id, content, meta_data FROM {SCHEMA}.large {where} "
             "ORDER BY embedding <=> $1::text::vector LIMIT 5",
             str(embedding),
         )
@@ -240,10 +249,11 @@ async def load(url: str, given: Corpus, count: int) -> dict[str, list[float]]:
     }
     for name, write in writes.items():
         print(name)
-        found[name] = await loaded(documents, write)
-    for table in ("large", "hand"):
-        await connection.execute(f"VACUUM ANALYZE {SCHEMA}.{table}")
+        # By hand a tenth is enough: the searches by hand ask the same table as kern's.
+        part = documents[: count // 10] if name == "pgvector by hand" else documents
+        found[name] = await loaded(part, write)
     await connection.close()
+    await analyze(url, "large")
     return found
 
 

@@ -15,6 +15,9 @@ PATHS = {
         *("RunEvent", "RunInput", "RunOutput", "RunOutputEvent", "Toolkit", *EVENTS),
     ],
     "kern.agent.agent": ["Agent"],
+    "kern.compression.manager": ["CompressionManager"],
+    "kern.reasoning.step": ["NextAction", "ReasoningStep", "ReasoningSteps"],
+    "kern.skills": ["LocalSkills", "Skill", "Skills"],
     "kern.approval": ["ApprovalType", "approval"],
     "kern.db.base": ["SessionType"],
     "kern.db.in_memory": ["InMemoryDb"],
@@ -40,6 +43,8 @@ PATHS = {
     "kern.media": ["Audio", "File", "Image", "Video"],
     "kern.team": ["Team"],
     "kern.team.team": ["Team"],
+    "kern.memory": ["MemoryManager", "UserMemory"],
+    "kern.memory.manager": ["MemoryManager"],
     "kern.metrics": [
         *("MessageMetrics", "Metrics", "ModelMetrics", "RunMetrics", "SessionMetrics"),
         "ToolCallMetrics",

@@ -117,6 +117,22 @@ def test_a_limit_of_use_ends_the_run_and_no_compression_does() -> None:
     assert short.requests == []
 
 
+async def test_a_result_that_no_row_takes_is_shortened_too(shared_db: Database) -> None:
+    def book() -> str:
+        """Read a book."""
+        return "é" * 800_000 + " the end"
+
+    model, short = ScriptedModel([Reply.tool_calls(("book", {})), "Done."]), ScriptedModel(["s"])
+    manager = CompressionManager(short, compress_tool_results_limit=1)
+    agent = Agent("Reader", model, db=shared_db, tools=[book], compression_manager=manager)
+    run = await agent.arun("Read.")
+    assert model.requests[-1].messages[-1].text == "s"
+    assert "the end" in short.requests[0].messages[1].text
+    assert len(short.requests[0].messages[1].text) < 401_000
+    assert run.messages[-2].compressed_content == "s"
+    assert manager.stats["original_size"] == 800_008
+
+
 async def test_events_say_what_was_made_smaller() -> None:
     model = ScriptedModel([*LOOKS[:3], "Done."])
     agent = Agent(

@@ -242,7 +242,7 @@ def test_filters_of_a_model_hold_beside_the_others() -> None:
 
 def test_what_is_no_knowledge_is_refused(model: OpenAIResponses) -> None:
     with pytest.raises(ConfigurationError, match="knowledge must be a Knowledge"):
-        Agent("Tester", model, knowledge="plants")  # type: ignore[arg-type] # as somebody might
+        Agent("Tester", model, knowledge="plants")  # type: ignore[call-overload] # as somebody might
     with pytest.raises(ConfigurationError, match="update_knowledge=True needs knowledge"):
         Agent("Tester", model, update_knowledge=True)
     with pytest.raises(ConfigurationError, match="no value for"):

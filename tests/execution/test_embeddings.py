@@ -65,7 +65,7 @@ async def test_a_step_counts_and_limits_hold() -> None:
             await context.step(name, embedder.aembed, ["a", "b"])
         return "Learnt."
 
-    script = [Reply.tool_calls(("learn", {})), "Done."]
+    script: list[Reply | str] = [Reply.tool_calls(("learn", {})), "Done."]
     agent = Agent("Pupil", ScriptedModel(script), db=InMemoryDb(), tools=[learn])
     run = await agent.arun("Learn.")
     assert run.metrics is not None

@@ -207,7 +207,7 @@ async def test_what_cannot_be_asked_for_is_refused(words: WordsDb, plants: Knowl
         ({"text_content": "x", "metadata": {"a": {1}}}, "no JSON form"),
     ):
         with pytest.raises(InvalidInputError, match=told):
-            await plants.ainsert(**given)  # type: ignore[arg-type] # as somebody might
+            await plants.ainsert(**given)
     with pytest.raises(ConfigurationError, match="has no vector_db"):
         await Knowledge("empty").asearch("x")
     with pytest.raises(ConfigurationError, match="has no contents_db"):

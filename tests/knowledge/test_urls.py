@@ -10,6 +10,8 @@ from words_db import WordsDb
 
 from kern.errors import ConfigurationError, ContentError
 from kern.knowledge import Knowledge, fetching
+from kern.webhooks import address
+from kern.webhooks.address import Target
 
 PAGE = """<html><head><title>On ferns</title><script>evil()</script></head><body>
 <nav>Home</nav><main><h1>Ferns</h1><p>Ferns like <b>shade</b>.</p>
@@ -141,13 +143,13 @@ async def test_an_answer_leads_nowhere_that_a_url_may_not(
 ) -> None:
     looked_up: list[str] = []
 
-    async def resolve(target: fetching.Target, setting: str) -> list[str]:
+    async def resolve(target: Target, setting: str) -> list[str]:
         looked_up.append(target.host)
         if len(looked_up) == 2:  # The site itself may be asked, and nothing that it leads to.
             monkeypatch.delenv("KERN_KNOWLEDGE_ALLOW_PRIVATE")
         return await guard(target, setting)
 
-    guard = fetching.resolve
+    guard = address.resolve
     monkeypatch.setattr(fetching, "resolve", resolve)
     with pytest.raises(ContentError, match="KERN_KNOWLEDGE_ALLOW_PRIVATE=1"):
         await plants.ainsert(url=f"{site}/metadata")

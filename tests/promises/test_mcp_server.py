@@ -108,6 +108,25 @@ async def test_a_run_whose_server_is_killed_is_found_at_the_next_one(
     assert about(result)["run_id"] == run_id
 
 
+@pytest.mark.nightly  # tests/cli/test_mcp.py has it over pipes by default.
+async def test_a_server_that_ends_gives_receipts(
+    served: list[Server], inner: SqliteDb, says: ResponsesServer, tmp_path: Path
+) -> None:
+    says.script += [Reply.hang(), Reply.text("At last.")]
+    async with over_http(f"http://127.0.0.1:{served[0].port}") as client:
+        call = asyncio.create_task(client.call_tool("tester", {"input": "Wait."}))
+        await asked(says, 1)
+        ending = asyncio.create_task(served[0].terminate())
+        receipt = await call
+        assert await ending == 0
+    run_id = about(receipt)["run_id"]
+    assert about(receipt)["status"] in ("PENDING", "RUNNING")
+    served.append(await started(inner, says, tmp_path))
+    async with over_http(f"http://127.0.0.1:{served[1].port}") as client:
+        result = await client.call_tool("get_run", {"run_id": run_id, "wait": 30})
+    assert text(result) == "At last."
+
+
 async def test_a_calling_run_whose_process_is_killed_gets_the_same_run_again(
     sqlite_db: SqliteDb,
     model: OpenAIResponses,

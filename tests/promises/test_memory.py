@@ -326,14 +326,18 @@ async def test_nothing_is_kept_of_a_run_that_is_not_stored_or_erased(db: Databas
     assert await texts(agent, "ada") == []
 
 
-async def test_a_branch_is_remembered_by_itself(db: Database) -> None:
+async def test_a_fork_is_remembered_by_itself(db: Database) -> None:
     milk = Reply.tool_calls(("add_memory", {"memory": "Drinks milk."}))
-    agent = Agent(
-        "Tester", ScriptedModel([ANSWER, TEA, ANSWER, milk]), db=db, update_memory_on_run=True
-    )
+    model = ScriptedModel([ANSWER, TEA, milk])
+    agent = Agent("Tester", model, db=db, update_memory_on_run=True)
     run = await agent.arun("I drink tea.", user_id="ada")
-    branch = await agent.acontinue_run(run.run_id, input="And milk.", user_id="ada")
-    assert branch.run_id != run.run_id
+    events = [each async for each in agent.astream_run(run.run_id)]
+    [last] = [each.seq for each in events if each.event is RunEvent.memory_update_completed]
+    fork = await agent.acontinue_run(run.run_id, from_seq=last, user_id="ada")
+    assert fork.run_id != run.run_id
+    ended = await agent.await_run(fork.run_id, 20)
+    assert ended is not None
+    assert ended.status is RunStatus.completed
     assert sorted(await texts(agent, "ada")) == ["Drinks milk.", "Drinks tea."]
 
 
@@ -345,7 +349,7 @@ def test_what_cannot_remember_is_refused() -> None:
         Agent("Tester", model, add_memories_to_context=True)
     assert not Agent("Tester", model, add_memories_to_context=False).tells_memories
     with pytest.raises(ConfigurationError, match="memory_manager must be"):
-        Agent("Tester", model, db=db, memory_manager="gpt")
+        Agent("Tester", model, db=db, memory_manager="gpt")  # type: ignore[call-overload] # wrong
     with pytest.raises(ConfigurationError, match="another database than its agent"):
         Agent("Tester", model, db=db, memory_manager=MemoryManager(db=InMemoryDb()))
     with pytest.raises(ConfigurationError, match="enable_agentic_memory must be True or False"):

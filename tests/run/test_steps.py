@@ -38,6 +38,7 @@ from kern.run.steps import (
     CustomHappened,
     HookEnded,
     KnowledgeSearched,
+    MessagesAdded,
     ModelAnswered,
     Paused,
     ResultsCompressed,
@@ -146,8 +147,11 @@ STEPS: dict[type[AnyStep], st.SearchStrategy[AnyStep]] = {
         rejected=st.none() | texts,
     ),
     ToolsBegun: st.builds(ToolsBegun, places),
-    ChildBegun: st.builds(ChildBegun, numbers, texts),
+    ChildBegun: st.builds(ChildBegun, numbers, texts, st.booleans()),
     ChildEnded: st.builds(ChildEnded, numbers, metrics),
+    MessagesAdded: st.builds(
+        MessagesAdded, st.lists(messages, max_size=2).map(tuple), st.lists(texts).map(tuple)
+    ),
     ToolSlice: st.builds(ToolSlice, numbers, texts, st.booleans()),
     CustomHappened: st.builds(
         CustomHappened, numbers, texts, st.dictionaries(texts, json_values, max_size=2)

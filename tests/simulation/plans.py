@@ -50,7 +50,9 @@ def plan(random: Random, run_id: str, agent_id: str, depth: int = 3) -> Plan:
         ]
         for turn in range(random.randint(0, 3))
     ]
-    often = 0.9 if agent_id == "patient" else 0.1
+    # Who fails, and is retried, may have been followed meanwhile.
+    has_started = any(step["tool"] == "started" for turn in turns for step in turn)
+    often = 0.9 if agent_id == "patient" else 0.4 if has_started else 0.1
     failures = sorted(random.sample(range(1, 7), 3)) if random.random() < often else []
     return Plan(id=run_id, think=random.uniform(0.01, 2), failures=failures, turns=turns)
 

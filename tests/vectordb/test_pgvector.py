@@ -113,8 +113,8 @@ async def test_places_in_both_lists_add_up(
     assert len(lists["keyword"]) == 2
     both = PgVector(table, vector_score_weight=0.25, **there)
     expected = {
-        id: 0.25 / (61 + place)
-        + (0.75 / (61 + lists["keyword"].index(id)) if id in lists["keyword"] else 0)
+        id: 0.25 / (11 + place)
+        + (0.75 / (11 + lists["keyword"].index(id)) if id in lists["keyword"] else 0)
         for place, id in enumerate(lists["vector"])
     }
     found = await both.asearch("word7 word9", 40)

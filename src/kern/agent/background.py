@@ -4,9 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from typing_extensions import Unpack, override
 
 from kern.agent.as_tool import AgentTool, SubAgent, tool_name
@@ -42,7 +41,10 @@ does not depend on it. You are told by a message how each run has ended, also af
 do not ask again and again. wait_for_run is for what you cannot go on without; look_at_run, \
 list_runs and cancel_run take or give the ids of runs."""
 
-RunId = Annotated[str, Field(description="The id of a run, as its start has returned it.")]
+AT_ONCE = (
+    "It works in the background: this returns a receipt at once, and you are told how it has ended."
+)
+"""How what a model is told of such a tool ends."""
 
 
 class StartTool(AgentTool, BackgroundTool):
@@ -81,11 +83,12 @@ class StartTool(AgentTool, BackgroundTool):
                 "process knows whose runs they are: Agent(name=...)."
             )
         told = description or agent.description or agent.role or f"Has {agent.name} do something."
+        if not told.endswith(AT_ONCE):
+            told = f"{told} {AT_ONCE}"
         super().__init__(
             agent,
             f"start_{tool_name(agent, 'as_tool')}"[:64] if name is None else name,
-            f"{told} It works in the background: this returns a receipt at once, and you are told "
-            "how it has ended.",
+            told,
             **rules,
         )
 
@@ -169,18 +172,25 @@ class BackgroundAgents(Toolkit):
         )
 
 
-async def look_at_run(run_id: RunId, run_context: RunContext) -> str:
-    """Say how a run in the background stands, and what it has come to so far."""
+async def look_at_run(run_id: str, run_context: RunContext) -> str:
+    """Say how a run in the background stands, and what it has come to so far.
+
+    Args:
+        run_id: the id of the run, as its start has returned it.
+        run_context: of the call.
+    """
     attempt = ChildCall(run_context).attempt
     return await _shown(attempt, await _found(attempt, run_id))
 
 
-async def wait_for_run(
-    run_id: RunId,
-    run_context: RunContext,
-    seconds: Annotated[float, Field(description="For how long, at most 600.")] = 60.0,
-) -> str:
-    """Wait for the end of a run in the background, for what you cannot go on without."""
+async def wait_for_run(run_id: str, run_context: RunContext, seconds: float = 60.0) -> str:
+    """Wait for the end of a run in the background, for what you cannot go on without.
+
+    Args:
+        run_id: the id of the run, as its start has returned it.
+        run_context: of the call.
+        seconds: for how long, at most 600.
+    """
     attempt = ChildCall(run_context).attempt
     child = await _found(attempt, run_id)
     if not child.status.is_terminal:
@@ -188,8 +198,13 @@ async def wait_for_run(
     return await _shown(attempt, await _found(attempt, run_id))
 
 
-async def cancel_run(run_id: RunId, run_context: RunContext) -> str:
-    """Cancel a run in the background."""
+async def cancel_run(run_id: str, run_context: RunContext) -> str:
+    """Cancel a run in the background.
+
+    Args:
+        run_id: the id of the run, as its start has returned it.
+        run_context: of the call.
+    """
     attempt = ChildCall(run_context).attempt
     child = await _found(attempt, run_id)
     children = _children(attempt)
@@ -200,7 +215,11 @@ async def cancel_run(run_id: RunId, run_context: RunContext) -> str:
 
 
 async def list_runs(run_context: RunContext) -> str:
-    """List the last runs in the background of this conversation."""
+    """List the last runs in the background of this conversation.
+
+    Args:
+        run_context: of the call.
+    """
     attempt = ChildCall(run_context).attempt
     store, wanted = attempt.store, RunFilter(session_id=attempt.output.session_id)
     assert store is not None, "it is stored, or it has started nothing"

@@ -26,6 +26,7 @@ from kern.execution.context_rules import (
     shown_dependencies,
     told_of,
 )
+from kern.execution.retriever import SEARCH_FIRST
 from kern.execution.sessions import summary_of
 from kern.execution.values import as_parent, given_media, run_values
 from kern.execution.written import has_names, written
@@ -90,10 +91,11 @@ async def tell(attempt: Attempt) -> None:
     built = attempt.state.told
     if built is None:
         calls = spec.call_rules
+        constant = {SEARCH_FIRST, *(() if calls is None else calls.instructions)}
         varies = (
             rules.varies
             or any(map(has_names, attempt.tool_instructions))
-            or attempt.tool_instructions != (() if calls is None else calls.instructions)
+            or not constant.issuperset(attempt.tool_instructions)
         )
         built = await _built(attempt, rules) if varies else _constant(attempt, rules)
         if varies:

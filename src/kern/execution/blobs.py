@@ -189,10 +189,18 @@ def with_data(message: Message, loaded: Mapping[str, bytes]) -> Message:
     return replace(message, content=parts)
 
 
-def _is_media(part: Part) -> bool:
+def is_kept_text(part: Part) -> bool:
+    """Say whether a part is a text that is kept as a blob, being too long for a row."""
     match part:
         case FilePart(Blob(shown=str())):
-            return False
+            return True
+    return False
+
+
+def _is_media(part: Part) -> bool:
+    if is_kept_text(part):
+        return False
+    match part:
         case ImagePart() | AudioPart() | FilePart():
             return True
     return False

@@ -8,11 +8,11 @@ from functools import partial
 from kern.compression.rules import Compacting, Compression, Shortening
 from kern.errors import BudgetExceededError, ModelError, UsageLimitError
 from kern.execution.attempt import Attempt
-from kern.execution.blobs import whole
+from kern.execution.blobs import is_kept_text, whole
 from kern.execution.compacted import Conversation, size_of, transcript
 from kern.execution.finishing import ask_secondary
 from kern.models.base import ModelResponse
-from kern.run.content import TextPart, text_of
+from kern.run.content import FilePart, TextPart, text_of
 from kern.run.message import Message, Metrics
 from kern.run.steps import ConversationCompacted, ResultsCompressed
 from kern.run.turn import Turn
@@ -21,6 +21,9 @@ logger = logging.getLogger("kern")
 
 _SHORT = 200
 """Results of so many characters stay as they are: nothing is gained."""
+
+# How many characters of a result are shown to who shortens it: its beginning and its end.
+_MOST = 400_000
 
 # How many results are shortened side by side.
 _AT_ONCE = 4
@@ -86,9 +89,10 @@ def _is_long_text(turn: Turn, place: int) -> bool:
     content = turn.contents[place]
     if isinstance(content, str):
         return len(content) > _SHORT
-    # What is too long for a row is a part that refers to it, and the model is told its beginning.
-    is_text = all(isinstance(each, TextPart) for each in content)
-    return is_text and len(text_of(content)) > _SHORT
+    # A text that is too long for a row is a part that refers to it.
+    is_kept = any(isinstance(each, FilePart) for each in content)
+    is_text = all(isinstance(each, TextPart) or is_kept_text(each) for each in content)
+    return is_text and (is_kept or len(text_of(content)) > _SHORT)
 
 
 async def _all(works: Sequence[Coroutine[None, None, None]]) -> None:
@@ -104,10 +108,14 @@ async def _shorten_one(
     attempt: Attempt, how: Shortening, room: asyncio.Semaphore, turn: Turn, place: int
 ) -> None:
     call, content = turn.message.tool_calls[place], turn.contents[place]
-    result = text_of(content)
+    [message] = await whole(
+        attempt.store, [Message("tool", content)], attempt.blobs, attempt.loaded
+    )
+    result = message.text
+    told = result if len(result) <= _MOST else f"{result[: _MOST // 2]} […] {result[-_MOST // 2 :]}"
     asked = (
         f"The assistant was asked:\n{_question(attempt)}\n\nIt has called {call.name} "
-        f"{call.arguments}\n\n<result>\n{result}\n</result>"
+        f"{call.arguments}\n\n<result>\n{told}\n</result>"
     )
     messages = [Message("system", how.prompt), Message("user", asked)]
     keep = partial(_keep_result, attempt, how, turn, place, len(result))
@@ -139,6 +147,7 @@ def _keep_result(
     step = ResultsCompressed(
         ((turn.number, place, text if is_shorter else None),),
         len(attempt.state.turns),
+        before if is_shorter else 0,
         metrics=Metrics() if response is None else response.metrics,
         model=None if response is None else response.model,
     )

@@ -78,7 +78,11 @@ def _asked(answering: Answering) -> OutputSchema | None:
 
 def _is_due(attempt: Attempt, name: str) -> bool:
     """Say whether a secondary model has to be asked, for the first time or once more."""
-    steps = attempt.state.secondary
+    steps = [
+        each
+        for each in attempt.state.secondary
+        if isinstance(each, AnswerRefused) or each.name in (OUTPUT_MODEL, PARSER_MODEL)
+    ]
     asked = [each for each in steps if isinstance(each, SecondaryAnswered)]
     if not any(each.name == name for each in asked):
         return True

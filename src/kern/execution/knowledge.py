@@ -14,7 +14,7 @@ from kern.embedders.usage import counting
 from kern.errors import described
 from kern.execution.attempt import Attempt
 from kern.execution.embedding import embedded
-from kern.execution.retriever import KnowledgeBase, Retriever, narrowed
+from kern.execution.retriever import SEARCH_FIRST, KnowledgeBase, Retriever, narrowed
 from kern.execution.values import run_values
 from kern.execution.written import listed
 from kern.run.metrics import ModelMetrics
@@ -23,11 +23,6 @@ from kern.run.steps import KnowledgeSearched
 from kern.tools.function import FunctionTool, tool
 
 logger = logging.getLogger("kern")
-
-_SEARCH_FIRST = (
-    "You have a knowledge base. Look there with search_knowledge_base before you answer what it "
-    "may say something about; where it says nothing, say so."
-)
 
 # Which names of fields the model is told, and how many: documents of strangers may have any.
 _FIELD, _FIELDS = re.compile(r"[\w.-]{1,64}"), 50
@@ -45,7 +40,7 @@ async def offer(attempt: Attempt, retriever: Retriever) -> None:
     if retriever.has_tool and tool.name not in attempt.tools:
         attempt.tools = {**attempt.tools, tool.name: tool}
         if retriever.tells_of_tool:
-            attempt.tool_instructions += (_SEARCH_FIRST,)
+            attempt.tool_instructions += (SEARCH_FIRST,)
         if retriever.tells_filters:
             search.fields = await _fields(attempt, retriever)
             if told := [each for each in search.fields or () if _FIELD.fullmatch(each)]:

@@ -173,18 +173,21 @@ def details_of(attempt: Attempt) -> dict[str, list[ModelMetrics]]:
     for step in attempt.state.secondary:
         if isinstance(step, SecondaryAnswered):
             asked = _secondary_model(attempt, step.name)
-            whose = (step.model, None) if asked is None else (asked.id, asked.provider)
+            whose: tuple[str | None, str | None] = (
+                (step.model, None) if asked is None else (asked.id, asked.provider)
+            )
             kind = _TYPES.get(step.name, step.name)
             used[kind].setdefault(whose, Metrics()).add(step.metrics)
+    whom: tuple[str | None, str | None]
     for beside in attempt.state.beside:
         if isinstance(beside, TextsEmbedded):
-            whose = beside.model, beside.provider
+            whom = beside.model, beside.provider
         elif beside.metrics.model_calls:
-            whom = _model_beside(attempt, beside)
-            whose = whom.id, whom.provider
+            asked_beside = _model_beside(attempt, beside)
+            whom = asked_beside.id, asked_beside.provider
         else:
             continue
-        used[beside.name].setdefault(whose, Metrics()).add(beside.metrics)
+        used[beside.name].setdefault(whom, Metrics()).add(beside.metrics)
     for child in attempt.state.children:
         for kind, models in (child.details or {}).items():
             for each in models:

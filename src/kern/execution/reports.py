@@ -23,7 +23,13 @@ from kern.run.input import RunInput
 from kern.run.lineage import BRANCHED
 from kern.run.message import Message
 from kern.run.record import PARENT, NewRun, RunRecord
-from kern.run.steps import OPTIONS_VERSION, MessagesAdded
+from kern.run.steps import (
+    OPTIONS_VERSION,
+    HookEnded,
+    MessagesAdded,
+    ModelAnswered,
+    SecondaryAnswered,
+)
 
 # How much is told of what a run was asked, and of what it has answered, in characters.
 _ASKED, _ANSWERED = 2_000, 50_000
@@ -84,6 +90,8 @@ async def take_reports(attempt: Attempt) -> bool:
             told.append(Message("user", f"{_ENDED}\n{report(child)}"))
     if ends:
         attempt.journal.keep(MessagesAdded(tuple(told), tuple(ends)))
+        if not attempt.untold:  # The model was asked, and has failed to answer.
+            attempt.tell_again()
         await attempt.journal.commit()
     return bool(told)
 
@@ -100,7 +108,7 @@ async def take_last_reports(attempt: Attempt) -> bool:
     state, most = attempt.state, attempt.spec.max_turns
     if state.turns[-1].message.tool_calls or (most is not None and len(state.turns) >= most):
         return False
-    if state.secondary or any(each.kind == "post" for each in state.hooks):
+    if _is_followed_up(attempt):
         return False
     try:
         await check_usage(attempt)
@@ -178,6 +186,17 @@ def times_unasked(options: object) -> int:
     """Return how many runs in a row, up to one with these options, were begun by ends of others."""
     known = options.get(UNASKED) if isinstance(options, dict) else None
     return known if isinstance(known, int) else 0
+
+
+def _is_followed_up(attempt: Attempt) -> bool:
+    """Say whether others have been asked about the last answer already."""
+    for each in reversed(attempt.journal.entries):
+        match each.step:
+            case ModelAnswered():
+                return False
+            case SecondaryAnswered() | HookEnded(kind="post"):
+                return True
+    return False
 
 
 async def _is_followed(store: Store, run_id: str, attempt: int) -> bool:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, Self, TypeGuard
+from typing import Any, Protocol, Self, TypeGuard, cast
 
 from kern.aio.threads import call_in_thread
 from kern.binder import Binder, Known, is_portable, name_of
@@ -15,6 +15,12 @@ from kern.run.base import RUN_VALUES
 
 LIMIT = 100_000
 """How many characters of documents a model is told at once."""
+
+SEARCH_FIRST = (
+    "You have a knowledge base. Look there with search_knowledge_base before you answer what it "
+    "may say something about; where it says nothing, say so."
+)
+"""What a model is told of the tool that searches."""
 
 _OWN: Known = {**RUN_VALUES, "query": None, "num_documents": None, "filters": None}
 
@@ -32,9 +38,11 @@ class KnowledgeBase(Protocol):
             num_documents: how many at most; by default its own number.
             filters: what narrows the search.
         """
+        ...
 
     async def aget_valid_filters(self) -> Sequence[str]:
         """Return the names by which a search can be narrowed."""
+        ...
 
     async def aadd(self, text: str, name: str, metadata: Mapping[str, object]) -> None:
         """Add a text that an agent has written.
@@ -104,7 +112,7 @@ class Retriever:
     def names(self) -> Set[str]:
         """What its functions ask for of a run."""
         asked = [each.names for each in (self.function, self.knowledge) if isinstance(each, Binder)]
-        return frozenset().union(*asked)
+        return frozenset[str]().union(*asked)
 
     @property
     def tells_filters(self) -> bool:
@@ -205,10 +213,9 @@ def narrowed(outer: object, asked: Mapping[str, object]) -> object:
     if not outer:
         return asked
     if isinstance(outer, Mapping) and "op" not in outer:
-        return {**asked, **outer}
-    if isinstance(outer, Sequence) and not isinstance(outer, str | bytes):
-        return [*outer, asked]
-    return [outer, asked]
+        return {**asked, **cast("Mapping[str, object]", outer)}
+    several = isinstance(outer, Sequence) and not isinstance(outer, str | bytes)
+    return [*(cast("Sequence[object]", outer) if several else [outer]), asked]
 
 
 def as_values(filters: object) -> object:
@@ -218,7 +225,7 @@ def as_values(filters: object) -> object:
     if isinstance(filters, FilterExpr):
         return filters.to_dict()
     if isinstance(filters, list | tuple):
-        return [as_values(each) for each in filters]
+        return [as_values(each) for each in cast("Sequence[object]", filters)]
     return filters
 
 

@@ -4,7 +4,7 @@ Who chooses the URL has kern's machine send a request; see :mod:`kern.webhooks.a
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path, PurePosixPath
@@ -41,7 +41,7 @@ class Fetched(NamedTuple):
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
+def folder() -> Generator[Path, None, None]:
     """Have a directory for what is fetched, which goes afterwards."""
     with TemporaryDirectory(prefix="kern-") as made:
         yield Path(made)

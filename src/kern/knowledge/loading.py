@@ -5,7 +5,7 @@ The same is done at once and in a run; in a run each batch is a step, and so is 
 
 import asyncio
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -298,7 +298,7 @@ async def _keep(vector_db: VectorDb, batch: Sequence[Document]) -> int:
 
 
 @asynccontextmanager
-async def _tasks() -> AsyncIterator[asyncio.TaskGroup]:
+async def _tasks() -> AsyncGenerator[asyncio.TaskGroup, None]:
     """Have tasks that end together, of whose failures the first is raised as it is."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -308,7 +308,7 @@ async def _tasks() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 @asynccontextmanager
-async def _opened(base: Base, source: Source) -> AsyncIterator[tuple[Iterator[Part], int]]:
+async def _opened(base: Base, source: Source) -> AsyncGenerator[tuple[Iterator[Part], int], None]:
     """Have the parts of a content, which nobody has read yet, and how many bytes it has."""
     if source.kind == "text":
         yield iter([Part(source.text)]), len(source.text.encode("utf-8", "replace"))

@@ -6,7 +6,6 @@ It is a part of the fold: what such steps mean, and the events that they tell.
 from collections.abc import Iterator, Sequence
 
 from kern.reasoning.step import ReasoningSteps
-from kern.run.content import text_of
 from kern.run.event import RunEvent
 from kern.run.happened import Happened
 from kern.run.steps import Beside, ConversationCompacted, ResultsCompressed, Thought
@@ -24,8 +23,8 @@ def note(turns: Sequence[Turn], step: Beside) -> Iterator[Happened]:
         LookupError: it is about a result that there is not.
     """
     match step:
-        case ResultsCompressed(results):
-            yield from _compressed(turns, results)
+        case ResultsCompressed():
+            yield from _compressed(turns, step)
         case ConversationCompacted():
             yield Happened(RunEvent.compaction_started)
             more: dict[str, object] = {
@@ -38,21 +37,18 @@ def note(turns: Sequence[Turn], step: Beside) -> Iterator[Happened]:
             yield from _thought(thoughts)
 
 
-def _compressed(
-    turns: Sequence[Turn], results: Sequence[tuple[int, int, str | None]]
-) -> Iterator[Happened]:
-    before = after = count = 0
-    for number, place, text in results:
+def _compressed(turns: Sequence[Turn], step: ResultsCompressed) -> Iterator[Happened]:
+    after = count = 0
+    for number, place, text in step.results:
         turn = turns[number - 1]
         turn.compressed = {**(turn.compressed or {}), place: text}
         if text is not None:
             count, after = count + 1, after + len(text)
-            before += len(text_of(turn.contents[place]))
     if count:
         yield Happened(RunEvent.compression_started)
         more: dict[str, object] = {
             "tool_results_compressed": count,
-            "original_size": before,
+            "original_size": step.before,
             "compressed_size": after,
         }
         yield Happened(RunEvent.compression_completed, more=more)

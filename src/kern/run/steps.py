@@ -486,12 +486,14 @@ class ResultsCompressed(Beside):
         results: the number of the answer, the call's place in it and the text; None for one that
             stays as it is.
         turns: how many times the model had answered: all results by then are shortened.
+        before: how many characters they had.
     """
 
     name: ClassVar[str] = "compression_model"
 
     results: tuple[tuple[int, int, str | None], ...]
     turns: int = 0
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class PgVector(VectorDb):
         embedder: Embedder | None = None,
         search_type: SearchType | str = SearchType.hybrid,
         vector_index: HNSW | None = None,
-        vector_score_weight: float = 0.5,
+        vector_score_weight: float = 0.7,
         content_language: str = "english",
         *,
         db: PostgresDb | AsyncPostgresDb | None = None,

@@ -5,12 +5,20 @@ from typing import NamedTuple
 
 from kern.errors import ConfigurationError
 from kern.run.numbers import check_count
+from kern.vectordb.values import RANK
 
-# How well a document fits by words and by meaning is the sum of 1 / (_RANK + its place) over both
-# lists, each by its weight: reciprocal rank fusion.
-_RANK = 60
+# How well it fits by words: each of them counts the more the rarer it is, and the oftener it stands
+# in the document, by the length of that; PostgreSQL's own ranks take all words for the same.
+_FIT = "(SELECT sum(weight * ts_rank(words, term, 1)) FROM terms)"
 
-_FIT = "ts_rank_cd(words, asked, 1)"
+# Words that so many of the documents have find too many, unless there are no others.
+_COMMON = 0.1
+
+# How rare a word is taken to be where the statistics of the table are not there yet.
+_RARE = 0.01
+
+# So many words of a query count, the rarest of them.
+_TERMS = 32
 
 _COLUMNS = "id, content_id, name, meta_data, content, size, usage"
 
@@ -150,8 +158,8 @@ worded AS (
     FROM (SELECT id, {_FIT} AS fit FROM {self.quoted}, query
         WHERE words @@ asked AND {where} ORDER BY fit DESC, id LIMIT $4) AS found),
 fused AS (
-    SELECT id, coalesce($5::float8 / ({_RANK} + meant.place), 0)
-        + coalesce($6::float8 / ({_RANK} + worded.place), 0) AS score
+    SELECT id, coalesce($5::float8 / ({RANK} + meant.place), 0)
+        + coalesce($6::float8 / ({RANK} + worded.place), 0) AS score
     FROM meant FULL JOIN worded USING (id)
     ORDER BY score DESC, id LIMIT $2)
 SELECT {_COLUMNS}, score FROM fused JOIN {self.quoted} USING (id) ORDER BY score DESC, id"""
@@ -173,8 +181,19 @@ SELECT {_COLUMNS}, score FROM fused JOIN {self.quoted} USING (id) ORDER BY score
         return f"{self._embedding} <=> $1::text::{kind}"
 
     def _query(self, text: str) -> str:
-        """Return what a text asks for: any of its words, each quoted."""
-        return f"""query AS (
-    SELECT string_agg('''' || replace(replace(lexeme, '\\', '\\\\'), '''', '''''') || '''', ' | ')
-        ::tsquery AS asked
-    FROM unnest(to_tsvector('{self.language}'::regconfig, {text}::text)))"""
+        """Return what a text asks for: its words, each quoted, and how much each of them counts."""
+        return f"""known AS (
+    SELECT lexeme, share FROM pg_stats, unnest(
+        most_common_elems::text::text[], most_common_elem_freqs) AS each (lexeme, share)
+    WHERE schemaname = '{self.schema}' AND tablename = '{self.name}' AND attname = 'words'
+        AND lexeme IS NOT NULL),
+terms AS MATERIALIZED (
+    SELECT ('''' || replace(replace(asked.lexeme, '\\', '\\\\'), '''', '''''') || '''')
+        ::tsquery AS term, coalesce(share, 0) AS share,
+        -ln(coalesce(share, (SELECT min(share) / 2 FROM known), {_RARE})) AS weight
+    FROM unnest(to_tsvector('{self.language}'::regconfig, {text}::text)) AS asked
+    LEFT JOIN known USING (lexeme)
+    ORDER BY share NULLS FIRST LIMIT {_TERMS}),
+query AS MATERIALIZED (
+    SELECT coalesce(string_agg(term::text, ' | ') FILTER (WHERE share < {_COMMON}),
+        string_agg(term::text, ' | '))::tsquery AS asked FROM terms)"""

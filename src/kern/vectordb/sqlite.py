@@ -4,7 +4,7 @@ import re
 from array import array
 from collections.abc import Collection, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import override
 
@@ -15,12 +15,13 @@ from kern.filters import Filters, filter_of
 from kern.run.codec import dump
 from kern.vectordb.base import SearchType, VectorDb
 from kern.vectordb.document import Document
-from kern.vectordb.sqlite_file import VectorFile
+from kern.vectordb.sqlite_file import Transaction, VectorFile
 from kern.vectordb.sqlite_sql import Table
 from kern.vectordb.sqlite_where import sqlite_where
 from kern.vectordb.values import (
     BATCH,
     QUERY,
+    Kept,
     check_limit,
     check_search_type,
     check_size,
@@ -33,9 +34,6 @@ from kern.vectordb.values import (
     latest,
     wrong_size,
 )
-
-if TYPE_CHECKING:
-    import apsw
 
 _WORD = re.compile(r"\w+")
 
@@ -64,7 +62,7 @@ class SqliteVec(VectorDb):
         table_name: str = "documents",
         embedder: Embedder | None = None,
         search_type: SearchType | str = SearchType.hybrid,
-        vector_score_weight: float = 0.5,
+        vector_score_weight: float = 0.7,
     ) -> None:
         """Name the file; it is made on first use, and its directory if that is missing.
 
@@ -118,9 +116,9 @@ class SqliteVec(VectorDb):
 
     @override
     async def adrop(self) -> None:
-        def drop(connection: "apsw.Connection") -> None:
+        def drop(transaction: Transaction) -> None:
             for statement in self._table.removal:
-                connection.execute(statement)
+                transaction.rows(statement)
 
         await self._file.do(drop)
         self._is_made = False
@@ -135,14 +133,14 @@ class SqliteVec(VectorDb):
             rows = [(kept(each), _blob(each.embedding or [])) for each in batch]
 
             def write(
-                connection: "apsw.Connection",
-                rows: "list[tuple[tuple[Any, ...], bytes]]" = rows,
+                transaction: Transaction,
+                rows: list[tuple[Kept, bytes]] = rows,
             ) -> None:
-                self._make(connection)
+                self._make(transaction)
                 for row, embedding in rows:
-                    [(number,)] = connection.execute(self._table.upsert, row).fetchall()
-                    connection.execute(self._table.embed, (number, embedding))
-                    connection.execute(self._table.read, (number, row[4]))
+                    [(number,)] = transaction.rows(self._table.upsert, *row)
+                    transaction.rows(self._table.embed, number, embedding)
+                    transaction.rows(self._table.read, number, row[4])
 
             await self._file.do(write)
 
@@ -230,37 +228,34 @@ class SqliteVec(VectorDb):
         if not self._is_made:
             await self._file.do(self._make)
 
-        def ask(connection: "apsw.Connection") -> list[Any]:
-            return connection.execute(statement, values).fetchall()
+        def ask(transaction: Transaction) -> list[Any]:
+            return transaction.rows(statement, *values)
 
         return await self._file.do(ask, writes=False)
 
     async def _delete(self, where: str, values: list[Any]) -> int:
-        def delete(connection: "apsw.Connection") -> int:
-            self._make(connection)
-            connection.execute(f'DELETE FROM "{self._table.name}" WHERE {where}', values)
-            return connection.changes()
+        def delete(transaction: Transaction) -> int:
+            self._make(transaction)
+            transaction.rows(f'DELETE FROM "{self._table.name}" WHERE {where}', *values)
+            return transaction.changes
 
         return await self._file.do(delete)
 
-    def _size(self, connection: "apsw.Connection") -> int | None:
+    def _size(self, transaction: Transaction) -> int | None:
         """Make the table; return how many numbers its embeddings have, if there are any."""
-        self._make(connection)
+        self._make(transaction)
         statement = f'SELECT length(embedding) / 4 FROM "{self._table.name}_embeddings" LIMIT 1'
-        found: list[tuple[Any, ...]] = connection.execute(statement).fetchall()
+        found = transaction.rows(statement)
         return int(found[0][0]) if found else None
 
-    def _is_there(self, connection: "apsw.Connection") -> bool:
-        return bool(
-            connection.execute(
-                "SELECT 1 FROM sqlite_master WHERE name = ?1", (self._table.name,)
-            ).fetchall()
-        )
+    def _is_there(self, transaction: Transaction) -> bool:
+        statement = "SELECT 1 FROM sqlite_master WHERE name = ?1"
+        return bool(transaction.rows(statement, self._table.name))
 
-    def _make(self, connection: "apsw.Connection") -> None:
-        if not self._is_there(connection):
+    def _make(self, transaction: Transaction) -> None:
+        if not self._is_there(transaction):
             for statement in self._table.creation:
-                connection.execute(statement)
+                transaction.rows(statement)
 
 
 def _blob(embedding: Sequence[float]) -> bytes:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kern.db.sqlite.connection import keep_apart
 from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
@@ -16,7 +16,7 @@ from kern.extras import extra
 
 with extra("sqlite-vec"):
     import apsw
-    import sqlite_vec
+    import sqlite_vec  # pyright: ignore[reportMissingTypeStubs]
 
 Result = TypeVar("Result")
 
@@ -30,6 +30,29 @@ _PASSING = (
 
 
 _inherited: list[apsw.Connection | None] = []
+
+
+class Transaction:
+    """What work on a file is given: it sends statements, and no types of the driver come back."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Send by this connection."""
+        self._connection: Any = connection
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows that a statement gives.
+
+        Args:
+            statement: the statement, whose parameters are ``?1``, ``?2``, …
+            values: what they stand for.
+        """
+        found: list[tuple[Any, ...]] = self._connection.execute(statement, values).fetchall()
+        return found
+
+    @property
+    def changes(self) -> int:
+        """How many rows the last statement has changed."""
+        return int(self._connection.changes())
 
 
 class VectorFile:
@@ -46,11 +69,11 @@ class VectorFile:
         self._thread: ThreadPoolExecutor | None = None
         self._connection: apsw.Connection | None = None
 
-    async def do(self, work: Callable[[apsw.Connection], Result], *, writes: bool = True) -> Result:
+    async def do(self, work: Callable[[Transaction], Result], *, writes: bool = True) -> Result:
         """Carry out work in a transaction, to the end although nobody waits for it any more.
 
         Args:
-            work: is given the connection.
+            work: is given the transaction.
             writes: whether the file is locked for it; if not, it only reads.
 
         Raises:
@@ -73,16 +96,16 @@ class VectorFile:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="kern-vectors")
         return self._thread
 
-    def _transact(self, work: Callable[[apsw.Connection], Result], writes: bool) -> Result:
+    def _transact(self, work: Callable[[Transaction], Result], writes: bool) -> Result:
         try:
-            connection = self._connection or self._open()
-            connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+            transaction = Transaction(self._connection or self._open())
+            transaction.rows("BEGIN IMMEDIATE" if writes else "BEGIN")
             try:
-                done = work(connection)
+                done = work(transaction)
             except BaseException:
-                connection.execute("ROLLBACK")
+                transaction.rows("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
+            transaction.rows("COMMIT")
             return done
         except (apsw.Error, OSError) as error:
             where = f"SQLite file {self.path!r}"
@@ -103,9 +126,9 @@ class VectorFile:
         connection.enable_load_extension(True)
         connection.load_extension(sqlite_vec.loadable_path())
         connection.enable_load_extension(False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        runs = "SELECT name FROM sqlite_master WHERE name LIKE '%!_run!_events' ESCAPE '!'"
-        if connection.execute(runs).fetchall():
+        at_first = Transaction(connection)
+        at_first.rows("PRAGMA journal_mode = WAL")
+        if at_first.rows("SELECT 1 FROM sqlite_master WHERE name LIKE '%!_run!_events' ESCAPE '!'"):
             connection.close()
             raise ConfigurationError(
                 f"SQLite file {self.path!r} holds runs: name another one for vectors."

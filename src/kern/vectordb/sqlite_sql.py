@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-# As in PostgreSQL: the sum of 1 / (_RANK + its place) over both lists, each by its weight.
-_RANK = 60
+from kern.vectordb.values import RANK
 
 _COLUMNS = "id, content_id, name, meta_data, content, size, usage"
 
@@ -100,8 +99,8 @@ WITH meant AS (
 worded AS (
     SELECT n, row_number() OVER (ORDER BY fit, n) AS place
     FROM ({self._worded(where, "?3", "?4")}))
-SELECT {_COLUMNS}, coalesce(?5 / ({_RANK} + meant.place), 0)
-    + coalesce(?6 / ({_RANK} + worded.place), 0) AS score
+SELECT {_COLUMNS}, coalesce(?5 / ({RANK} + meant.place), 0)
+    + coalesce(?6 / ({RANK} + worded.place), 0) AS score
 FROM meant FULL JOIN worded USING (n) JOIN "{self.name}" USING (n)
 ORDER BY score DESC, id LIMIT ?2"""
 

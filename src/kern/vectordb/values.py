@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from kern.embedders.base import Embedder
 from kern.errors import ConfigurationError, InvalidInputError
@@ -15,6 +15,10 @@ QUERY = 8_000
 
 LIMIT = 1_000
 """How many documents a search returns at most."""
+
+RANK = 10
+"""How well a document fits by meaning and by words is the sum of 1 / (RANK + its place) over both
+lists, each by its weight: reciprocal rank fusion, as docs/explanation/retrieval.md measures it."""
 
 BATCH = 100
 """How many documents are embedded and written together."""
@@ -44,13 +48,14 @@ def _clean(value: object) -> object:
     if isinstance(value, str):
         return cleaned(value)
     if isinstance(value, Mapping):
-        return {_clean(name): _clean(each) for name, each in value.items()}
+        members = cast("Mapping[object, object]", value)
+        return {_clean(name): _clean(each) for name, each in members.items()}
     if isinstance(value, list | tuple):
-        return [_clean(each) for each in value]
+        return [_clean(each) for each in cast("Sequence[object]", value)]
     return value
 
 
-def check_limit(limit: int) -> int:
+def check_limit(limit: object) -> int:
     """Return how many documents to look for.
 
     Raises:
@@ -159,7 +164,7 @@ def default_embedder() -> Embedder:
     return OpenAIEmbedder()
 
 
-def check_weight(weight: float) -> float:
+def check_weight(weight: object) -> float:
     """Return how much meaning counts beside words.
 
     Raises:

@@ -91,10 +91,13 @@ async def test_what_went_wrong_is_an_error_that_says_what(ada: Client) -> None:
 async def test_another_users_run_is_not_found(api: Api, ada: Client) -> None:
     name = held(api)
     run_id = about(await ada.call_tool("held", {"input": name}))["run_id"]
+    done = about(await ada.call_tool("echo", {"input": "A secret."}))["run_id"]
     async with over_http(api.url, "bob;runs;") as bob:
         for tool in ("get_run", "cancel_run"):
-            result = await bob.call_tool(tool, {"run_id": run_id})
-            assert (result.is_error, about(result)["code"]) == (True, "run_not_found")
+            for each in (run_id, done):
+                result = await bob.call_tool(tool, {"run_id": each})
+                assert (result.is_error, about(result)["code"]) == (True, "run_not_found")
+                assert text(result) == f"There is no run {each!r}."
         stolen = await bob.session.call_tool("held", {"input": "x"}, request_state=run_id)
         assert isinstance(stolen, CallToolResult)
         assert about(stolen)["code"] == "run_not_found"

@@ -1,15 +1,26 @@
 """Which tools a client is offered, and who may ask at all."""
 
+import asyncio
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+
 import httpx
 import pytest
 from mcp import MCPError
-from mcp_client import over_http, text
+from mcp_client import about, over_http, text
 from pydantic import BaseModel
-from runs_api import Api
+from runs_api import Api, ByName, agents_on
+from served import served
 
 from kern.agent import Agent
 from kern.db.in_memory import InMemoryDb
+from kern.db.sqlite import SqliteDb
+from kern.errors import MissingExtraError
+from kern.server import create_app, create_mcp_app
 from kern.server.caller import EVERYBODY
+from kern.server.limits import Limits
+from kern.server.mcp import endpoint
 from kern.server.mcp.tools import AgentTools, name_of
 from kern.testing import ScriptedModel
 
@@ -110,3 +121,56 @@ def test_what_is_no_request_is_answered_and_nothing_breaks(
     answer = api.as_("ada").post("/mcp", content=body, headers=headers)
     assert answer.status_code < 500, answer.text
     assert "Traceback" not in answer.text
+
+
+def test_a_user_may_ask_as_often_as_the_service_allows(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "kern.db")
+    agents = [each for each in agents_on(db, {}) if each.id == "echo"]
+    app = create_mcp_app(agents, auth=ByName(), limits=Limits(rate="2/minute", body=2_000))
+    with served(app) as url:
+        headers = {**ACCEPT, "Authorization": "Bearer ada;runs;"}
+        with httpx.Client(base_url=url, headers=headers) as client:
+            large = client.post("/mcp", content=b"x" * 3_000)
+            assert (large.status_code, large.json()["code"]) == (413, "request_too_large")
+            answers = [client.post("/mcp", json=INITIALIZE) for _ in range(3)]
+            assert [each.status_code for each in answers] == [200, 200, 429]
+            assert answers[-1].headers["retry-after"]
+            assert client.get("/v1/runs").status_code == 404, "there is nothing else"
+            assert client.get("/healthz").status_code == 200
+
+
+def test_without_keys_only_this_machine_and_no_page_of_another_origin_may_ask() -> None:
+    app = create_mcp_app([Agent("Echo", ScriptedModel(), db=InMemoryDb())])
+    with served(app) as url, httpx.Client(base_url=url, headers=ACCEPT) as client:
+        assert client.post("/mcp", json=INITIALIZE).status_code == 200
+        for strange in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+            assert client.post("/mcp", json=INITIALIZE, headers=strange).status_code == 403
+
+
+async def test_calls_that_wait_and_runs_that_queue_are_counted(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "kern.db")
+    gates: dict[str, Future[None]] = {"one": Future()}
+    agents = [each for each in agents_on(db, gates) if each.id in ("echo", "held")]
+    app = create_mcp_app(agents, auth=ByName(), limits=Limits(streams=1, queued=1, rate=None))
+    with served(app) as url:
+        async with over_http(url) as client, over_http(url, "bob;runs;") as bob:
+            waiting = asyncio.create_task(client.call_tool("held", {"input": "one"}))
+            async with asyncio.timeout(20):
+                while not await db.aget_runs():  # noqa: ASYNC110 # nobody tells the test
+                    await asyncio.sleep(0.02)
+            refused = await client.call_tool("echo", {"input": "Hi"})
+            assert about(refused)["code"] == "too_many_streams"
+            assert not (await bob.call_tool("echo", {"input": "Hi"})).is_error
+            gates["one"].set_result(None)
+            assert text(await waiting) == "Released."
+
+
+def test_without_the_sdk_the_service_is_there_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "find_spec", lambda name: None)
+    agents = [Agent("Echo", ScriptedModel(), db=SqliteDb(tmp_path / "kern.db"))]
+    assert "/mcp" not in [getattr(each, "path", "") for each in create_app(agents, ui=False).routes]
+    for make in (partial(create_app, mcp=True), create_mcp_app):
+        with pytest.raises(MissingExtraError, match=r"kern-agents\[mcp\]"):
+            make(agents)

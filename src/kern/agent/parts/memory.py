@@ -5,6 +5,7 @@ from kern.agent.parts.part import Part
 from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.execution.memory_rules import MemoryRules
+from kern.memory.manager import MemoryManager, capture_of
 
 
 class MemoryPart(Part):
@@ -20,7 +21,7 @@ class MemoryPart(Part):
             where one of the others is given.
     """
 
-    memory_manager: object | None = None
+    memory_manager: MemoryManager | None = None
     update_memory_on_run: bool = False
     enable_user_memories: bool = False
     enable_agentic_memory: bool = False
@@ -49,8 +50,6 @@ class MemoryPart(Part):
         Raises:
             ConfigurationError: the manager cannot be used.
         """
-        from kern.memory.manager import MemoryManager, capture_of
-
         manager: object = self.memory_manager
         if manager is None:
             manager = MemoryManager()

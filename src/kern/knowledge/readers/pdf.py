@@ -34,11 +34,12 @@ class PDFReader(Reader):
 
     def read(self, path: Path) -> Iterator[Part]:
         """See :meth:`Reader.read`."""
-        import pypdf
+        from pypdf import PdfReader
+        from pypdf.errors import FileNotDecryptedError
 
         try:
-            with pypdf.PdfReader(path, password=self._password) as pdf:
+            with PdfReader(path, password=self._password) as pdf:
                 for number, page in enumerate(pdf.pages, 1):
                     yield Part(page.extract_text(), {"page": number})
-        except pypdf.errors.FileNotDecryptedError:
+        except FileNotDecryptedError:
             raise ContentError("it is encrypted: give readers=[PDFReader(password=...)]") from None

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 from kern.errors import ContentError
 from kern.knowledge.readers.base import TOO_DEEP, Part, Reader
@@ -61,7 +62,8 @@ class JSONReader(Reader):
                     yield from _parts("item", map(_text, lines))
                 return
             found: object = json.loads(path.read_text("utf-8-sig"))
-            yield from _parts("item", map(_text, found if isinstance(found, list) else [found]))
+            items = cast("list[object]", found) if isinstance(found, list) else [found]
+            yield from _parts("item", map(_text, items))
         except RecursionError:
             raise ContentError(TOO_DEEP) from None
         except ValueError as error:
@@ -81,7 +83,8 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        items = [(key, each) for key, each in value.items() if each is not None]
+        known = cast("dict[str, object]", value)
+        items = [(key, each) for key, each in known.items() if each is not None]
         if not any(isinstance(each, dict | list) for _, each in items):
             return "\n".join([f"{key}: {each}" for key, each in items])
     return json.dumps(value, ensure_ascii=False, indent=1)

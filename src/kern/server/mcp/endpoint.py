@@ -1,7 +1,6 @@
 """The route ``/mcp``: streamable HTTP, with the callers and limits of the service."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kern.errors import MissingExtraError
 from kern.server.caller import Caller, caller_of
@@ -20,8 +19,6 @@ from kern.server.service import Service
 
 if TYPE_CHECKING:
     from mcp.server import ServerRequestContext
-
-logger = logging.getLogger("kern.server")
 
 PATH = "/mcp"
 
@@ -62,23 +59,7 @@ class Endpoint:
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="kern mcp opening")
         app = await asyncio.shield(self._opening)
-        stall, is_stalled = self._service.streams.stall, False
-
-        async def sending(message: Message) -> None:
-            nonlocal is_stalled
-            try:
-                async with asyncio.timeout(stall):
-                    await send(message)
-            except TimeoutError:
-                is_stalled = True
-                raise
-
-        try:
-            await app(scope, receive, sending)
-        except Exception:
-            if not is_stalled:
-                raise
-            logger.warning("a client took nothing of an answer for %g s", stall)
+        await app(scope, receive, send)
 
     @asynccontextmanager
     async def within(self) -> AsyncGenerator[None, None]:

@@ -71,7 +71,7 @@ class Accepting:
             "",
             # Who has it go on waits until this is committed, or is seen by it.
             condition=f"""EXISTS (
-                SELECT FROM {names.runs} WHERE run_id = $25 AND attempt = $26
+                SELECT FROM {names.runs} WHERE run_id = $26 AND attempt = $27
                     AND status NOT IN {LIVE} AND {IS_SEEN} FOR SHARE)""",
         )
         self.fork = self._accept(
