@@ -30,7 +30,6 @@ from kept_parts import (
     tools_of_run,
     town_of_run,
 )
-from kern.agent.background_tools import BackgroundAgents
 
 from kern.agent import Agent
 from kern.agent.background import BackgroundAgents
