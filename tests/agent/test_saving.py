@@ -52,7 +52,7 @@ async def test_what_is_not_there_is_said(db: Database) -> None:
     for options, told in (
         ({}, "There is no agent 'shop' in "),
         ({"version": 2}, "There is no agent 'shop' of the version 2 in "),
-        ({"label": "stable"}, "There is no agent 'shop' 'stable' in "),
+        ({"label": "stable"}, "There is no agent 'shop' with the label 'stable' in "),
     ):
         with pytest.raises(ComponentNotFoundError) as raised:
             await Agent.aload("shop", db=db, **options)
@@ -127,7 +127,7 @@ db = {db}
 
 async def main():
     agent = Agent("Shop", "openai:x", db=db)
-    for _ in range(10):
+    for _ in range(5):
         print(await agent.asave(label="newest"), flush=True)
 
 asyncio.run(main())
@@ -151,11 +151,11 @@ def test_processes_that_save_at_once_get_a_version_each(
     ]
     told = [saver.communicate(timeout=50)[0].split() for saver in savers]
     assert [saver.returncode for saver in savers] == [0, 0]
-    assert sorted(int(each) for each in (*told[0], *told[1])) == [*range(1, 21)]
+    assert sorted(int(each) for each in (*told[0], *told[1])) == [*range(1, 11)]
 
     versions = asyncio.run(shared_db.alist_configs("shop"))
-    assert [each["version"] for each in versions if each["label"] == "newest"] == [20]
-    assert [each["version"] for each in versions if each["is_current"]] == [20]
+    assert [each["version"] for each in versions if each["label"] == "newest"] == [10]
+    assert [each["version"] for each in versions if each["is_current"]] == [10]
 
 
 def test_the_methods_without_an_event_loop(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from kept_parts import (
     last_only,
     look,
     look_back,
+    members_of_run,
     needs_person,
     on_fallback,
     price,
@@ -31,8 +32,10 @@ from kept_parts import (
 )
 
 from kern.agent import Agent
+from kern.agent.background import BackgroundAgents
 from kern.agent.handoff import Handoff
 from kern.agent.keywords import KEYWORDS
+from kern.compression import Compaction, CompressionManager
 from kern.db.in_memory import InMemoryDb
 from kern.db.postgres import PostgresDb
 from kern.db.sqlite import SqliteDb
@@ -41,6 +44,8 @@ from kern.execution.answering import FollowupConfig
 from kern.execution.middleware import Middleware
 from kern.filters import EQ, GT
 from kern.guardrails import PIIDetectionGuardrail
+from kern.knowledge import Knowledge
+from kern.memory import MemoryManager
 from kern.models.anthropic import Claude
 from kern.models.aws import Claude as Bedrock
 from kern.models.fallback import FallbackConfig
@@ -53,11 +58,13 @@ from kern.run.message import Message
 from kern.run.usage import UsageLimits
 from kern.session.summary import SessionSummaryManager
 from kern.skills import Skills
+from kern.team import Team
 from kern.tools import FunctionTool
 from kern.tools.hackernews import HackerNewsTools
 from kern.tools.user_feedback import UserFeedbackTools
 
-ALLOWED = Registry(modules=["kept_parts"])
+KNOWLEDGE = Knowledge("stock")
+ALLOWED = Registry(modules=["kept_parts"], values={"stock": KNOWLEDGE})
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).filter(
     lambda text: bool(text.strip()) and "{" not in text
@@ -167,6 +174,16 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "delay_between_retries": st.floats(0.1, 10),
     "checkpoint": st.sampled_from(["runs", "tool-batch"]),
     "callable_tools_cache_key": st.just(told),
+    "callable_knowledge_cache_key": st.just(told),
+    "memory_manager": st.just(MemoryManager(Echo(), delete_memories=True)),
+    "add_memories_to_context": FLAGS,
+    "reasoning_model": MODEL_TEXTS,
+    "reasoning_agent": st.just(Agent("Thinker", "openai:gpt-5.4")),
+    "reasoning_min_steps": st.just(2),
+    "reasoning_max_steps": st.integers(3, 9),
+    "compression_manager": st.just(CompressionManager("openai:x", compress_token_limit=10)),
+    "knowledge": st.just(KNOWLEDGE),
+    "compaction": FLAGS | st.just(Compaction(max_turns=20, model=Echo())),
 }
 ABOUT_TEXT = (
     *("description", "role", "expected_output", "additional_context", "introduction"),
@@ -176,9 +193,13 @@ ABOUT_TEXT = (
 REFUSED: Mapping[str, object] = {
     "middleware": [Middleware()],
     "skills": Skills([]),
+    "knowledge": KNOWLEDGE,
 }
+KEPT = [each for each in KEYWORDS if each in VALUES or each not in REFUSED]
 # What does not go with another.
-WITHOUT = {"fallback_config": "fallback_models"}
+WITHOUT = {"fallback_config": "fallback_models", "reasoning_agent": "reasoning_model"}
+# What only goes with another.
+WITH: dict[str, dict[str, object]] = {"update_knowledge": {"knowledge": KNOWLEDGE}}
 
 
 def flags() -> set[str]:
@@ -201,15 +222,22 @@ def strategy_of(keyword: str) -> st.SearchStrategy[Any]:
 @st.composite
 def agents(draw: st.DrawFn) -> Agent[Any, Any]:
     """Return an agent with some keywords, that each may be given."""
-    names = draw(st.sets(st.sampled_from([each for each in KEYWORDS if each not in REFUSED])))
+    names = draw(st.sets(st.sampled_from(KEPT)))
     names -= {other for each, other in WITHOUT.items() if each in names}
     options = {name: draw(strategy_of(name), label=name) for name in sorted(names)}
-    given = {"name": "Shop", "db": SqliteDb("shop.db"), **options}
-    return Agent(**given)
+    return agent_with(options)
+
+
+def agent_with(options: Mapping[str, object]) -> Agent[Any, Any]:
+    """Return an agent with some keywords, and those without which they do not go."""
+    given: dict[str, Any] = {"name": "Shop", "db": SqliteDb("shop.db")}
+    for name in options:
+        given.update(WITH.get(name, {}))
+    return Agent(**{**given, **options})
 
 
 @given(agents())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_agent_comes_back_as_it_was(agent: Agent[Any, Any]) -> None:
     written = agent.to_dict(ALLOWED)
     assert json.loads(json.dumps(written)) == written
@@ -220,12 +248,12 @@ def test_an_agent_comes_back_as_it_was(agent: Agent[Any, Any]) -> None:
     assert again.model.id == agent.model.id
 
 
-@pytest.mark.parametrize("keyword", [each for each in KEYWORDS if each not in REFUSED])
+@pytest.mark.parametrize("keyword", KEPT)
 @given(data=st.data())
 @settings(max_examples=4, deadline=None)
 def test_each_keyword_comes_back(keyword: str, data: st.DataObject) -> None:
     value = data.draw(strategy_of(keyword))
-    agent = Agent(**{"name": "Shop", "db": SqliteDb("shop.db"), keyword: value})
+    agent = agent_with({keyword: value})
     written = agent.to_dict(ALLOWED)
     again = Agent.from_dict(written, ALLOWED)
     assert again.to_dict(ALLOWED) == written
@@ -336,6 +364,51 @@ def test_what_was_set_since_is_kept() -> None:
     )
 
 
+def test_a_team_comes_back_with_its_members() -> None:
+    inner = Team([Agent("Packer", "openai:x")], "Warehouse", "openai:x", mode="route")
+    team = Team(
+        [Agent("Clerk", "openai:x", tools=[price]), inner],
+        "Shop",
+        "openai:x",
+        tools=[refund],
+        share_member_interactions=True,
+        db=SqliteDb("shop.db"),
+    )
+    written = json.loads(json.dumps(team.to_dict()))
+    assert written["type"] == "team"
+    assert [each["type"] for each in written["members"]] == ["agent", "team"]
+    again = Team.from_dict(written, ALLOWED)
+    assert again.to_dict() == written
+    assert isinstance(again, Team)
+    members: Any = again.members
+    assert [(type(each), each.name) for each in members] == [(Agent, "Clerk"), (Team, "Warehouse")]
+    for cls, other in ((Agent, "Team"), (Team, "Agent")):
+        with pytest.raises(ConfigurationError, match=rf"write {other}\.from_dict"):
+            cls.from_dict((Agent("Shop", "openai:x") if cls is Team else team).to_dict())
+    by_run = Team(members_of_run, "Shop", "openai:x")
+    assert Team.from_dict(by_run.to_dict(), ALLOWED).members is members_of_run
+
+
+def test_agents_in_the_background_come_back() -> None:
+    db = SqliteDb("shop.db")
+    tools: list[Any] = [
+        BackgroundAgents([HELPER]),
+        Agent("Other", "openai:x").as_tool(background=True),
+    ]
+    written = Agent("Shop", "openai:x", tools=tools, db=db).to_dict()
+    again = Agent.from_dict(written, ALLOWED)
+    assert again.to_dict() == written
+    assert {"start_helper", "look_at_run", "start_other"} <= {*again.tools}
+
+
+def test_a_memory_manager_has_the_database_of_its_agent() -> None:
+    db = PostgresDb("postgresql://me:secret@localhost/ai")
+    agent = Agent("Shop", "openai:x", db=db, memory_manager=MemoryManager(db=db))
+    again = Agent.from_dict(agent.to_dict(), Registry(dbs=[db]))
+    assert again.db is db
+    assert again.remembering == agent.remembering
+
+
 def test_a_subclass_comes_back_as_itself() -> None:
     class Clerk(Agent[Any, Any]):
         pass
@@ -383,7 +456,7 @@ HOSTILE = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*KEYWORDS, "x", "$kern"]), HOSTILE, max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_values_of_no_agent_are_refused(data: dict[str, object]) -> None:
     with suppress(ConfigurationError):
         Agent.from_dict({"format": 1, "type": "agent", "name": "Shop", **data}, ALLOWED)

@@ -80,6 +80,11 @@ def tools_of_run() -> list[object]:
     return [price]
 
 
+def members_of_run() -> list[object]:
+    """Return the members of a team."""
+    return []
+
+
 def look(run_input: RunInput) -> None:
     """Look at what a run is given."""
 

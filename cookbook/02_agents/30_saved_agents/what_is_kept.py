@@ -1,4 +1,4 @@
-"""What an agent is at rest: JSON without keys; and how what has no JSON form is refused, or named."""
+"""What an agent is at rest: JSON without keys; what has no JSON form is refused, or registered."""
 
 import json
 

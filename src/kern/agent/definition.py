@@ -1,6 +1,6 @@
 """What an agent is."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from inspect import cleandoc
@@ -26,6 +26,7 @@ from kern.agent.parts.skills import SkillsPart
 from kern.agent.parts.told import ToldParts
 from kern.agent.parts.tools import ToolsPart
 from kern.agent.typed import typed
+from kern.db.components import ComponentType
 from kern.dispatch.opening import open_runtime
 from kern.dispatch.runtime import Runtime
 from kern.errors import ConfigurationError, InvalidInputError
@@ -78,11 +79,13 @@ class AgentDefinition(
         remembered: the conversations that it has begun, where it was made in ``__main__``.
         reads_files: whether its runs read the files that they name, so that only code begins them.
         is_team: whether it leads others, to which it hands its work on.
+        component_type: what it is saved as.
     """
 
     remembered: Remembered | None = None
     reads_files = False
     is_team: bool = False
+    component_type: ClassVar[ComponentType] = "agent"
 
     _all_parts: ClassVar[tuple[type[Part], ...]] = PARTS
     _always: ClassVar[tuple[type[Part], ...]] = (IdentityPart, ContextPart, ToolsPart)
@@ -267,9 +270,9 @@ class AgentDefinition(
         return given
 
     @classmethod
-    def keywords(cls) -> Collection[str]:
-        """Return the names of all keywords that there are."""
-        return [*cls._part_of]
+    def keywords(cls) -> Mapping[str, type[Part]]:
+        """Return all keywords that there are, each with the part that has it."""
+        return cls._part_of
 
     def _typed(self, output: RunOutput) -> RunOutput[Output]:
         """Return a run with its content as an instance of its type."""

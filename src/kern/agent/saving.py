@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Self, cast
 
-from kern.agent.serialization import Serialization, kind_of
+from kern.agent.serialization import Serialization
 from kern.db.components import Stage
 from kern.db.database import Database
 from kern.errors import ComponentNotFoundError, ConfigurationError
@@ -46,7 +46,7 @@ class Saving(Serialization[Deps, Output]):
             DatabaseError: it could not be stored.
         """
         kept = await _in(self.db if db is None else db, "save").aupsert_config(
-            self.id, self.to_dict(registry), None, label, stage, notes, kind_of(self)
+            self.id, self.to_dict(registry), None, label, stage, notes, self.component_type
         )
         return cast("int", kept["version"])
 
@@ -81,9 +81,10 @@ class Saving(Serialization[Deps, Output]):
         kept = await database.aget_config(id, version, label)
         if kept is None:
             which = "" if version is None else f" of the version {version}"
+            which = which if label is None else f" with the label {label!r}"
             raise ComponentNotFoundError(
-                f"There is no {kind_of(cls)} {id!r:.100}{which if label is None else f' {label!r}'}"
-                f" in {database!r}. list_configs({id!r:.100}) returns its versions, drafts too."
+                f"There is no {cls.component_type} {id!r:.100}{which} in {database!r}. "
+                f"list_configs({id!r:.100}) returns its versions, drafts too."
             )
         made = cls._of(cast("Mapping[str, object]", kept["config"]), registry, database)
         if made.db is None:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
 
+from kern.compression import Compaction, CompressionManager
 from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.filters import FilterExpr, Filters, filter_of
 from kern.keywords import arguments_of, takes
+from kern.memory import MemoryManager
 from kern.models.base import Model
 from kern.models.fallback import FallbackConfig
 from kern.models.prices import Price
@@ -97,6 +99,12 @@ def read_message(given: Json, reader: Reader, where: str) -> Message:
     return Message.from_dict(given)
 
 
+def write_parts(value: object, writer: Writer, where: str) -> Json:
+    """Write the fields of a dataclass, but for what was counted meanwhile, and its agent's db."""
+    found = writer.parts(value, where)
+    return {name: each for name, each in found.items() if name not in ("stats", "db")}
+
+
 def write_tool(tool: FunctionTool[..., Any], writer: Writer, where: str) -> Json:
     """Write a tool by its import path, or else by that of its function, and its rules."""
     if path_of(tool) is not None:
@@ -120,6 +128,12 @@ def read_tool(given: Json, reader: Reader, where: str) -> FunctionTool[..., Any]
     return FunctionTool(**reader.members(given, where))
 
 
+# What is said by the fields of a dataclass.
+_PARTS: tuple[type, ...] = (
+    *(Compaction, CompressionManager, FallbackConfig, MemoryManager, Price),
+    *(SessionSummaryManager, UsageLimits),
+)
+
 WRITE: Mapping[type, Write] = {
     Model: write_model,
     Database: write_db,
@@ -130,10 +144,7 @@ WRITE: Mapping[type, Write] = {
         TAG: "filter",
         "filter": writer.members(value.to_dict(), where),
     },
-    FallbackConfig: lambda value, writer, where: writer.parts(value, where),
-    Price: lambda value, writer, where: writer.parts(value, where),
-    SessionSummaryManager: lambda value, writer, where: writer.parts(value, where),
-    UsageLimits: lambda value, writer, where: writer.parts(value, where),
+    **dict.fromkeys(_PARTS, write_parts),
 }
 """How values of these classes, and of those derived from them, are written."""
 
@@ -142,9 +153,6 @@ READ: Mapping[str, Read] = {
     "Message": read_message,
     "filter": lambda given, reader, where: filter_of(cast("Filters", given.get("filter"))),
     "tool": read_tool,
-    **{
-        each.__name__: parts_of(each)
-        for each in (FallbackConfig, Price, SessionSummaryManager, UsageLimits)
-    },
+    **{each.__name__: parts_of(each) for each in _PARTS},
 }
 """How objects of these kinds are read."""

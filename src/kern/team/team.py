@@ -43,6 +43,7 @@ class Team(MembersPart, SyncMemberResponses[Deps, Output], Agent[Deps, Output]):
     """
 
     is_team = True
+    component_type = "team"
     name: str = "Team"
 
     _all_parts: ClassVar[tuple[type[Part], ...]] = TEAM_PARTS
