@@ -16,6 +16,7 @@ from in_background import (
     times_told,
 )
 from load import ended
+from stores import execute
 
 from kern.agent import Agent
 from kern.agent.background import BackgroundAgents
@@ -25,11 +26,13 @@ from kern.dispatch.telling import tell_parent
 from kern.execution.reports import follow_up, follow_up_id
 from kern.models.base import ModelRequest
 from kern.run.base import RunStatus
+from kern.run.budget import Budget
 from kern.run.fold import fold
 from kern.run.record import PARENT
 from kern.run.steps import TOLD_VERSION
 from kern.testing import FunctionModel, Reply, ScriptedModel
 from kern.tools import tool
+from kern.webhooks import sender
 
 
 @pytest.fixture
@@ -192,6 +195,26 @@ async def test_a_run_that_failed_and_goes_on_is_not_told_what_its_follower_was(
     run = await ended(company.boss, run.run_id, 15)
     assert (run.status, run.content) == (RunStatus.completed, STARTED)
     assert await times_told(store, child) == (0, 1)
+
+
+async def test_who_has_used_up_a_budget_is_told_once_there_is_room(
+    memory: InMemoryDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "_FIRST_TROUBLE", 0.05)
+    company, store = Company(memory), await memory.store()
+    await memory.aset_budget(Budget("ada", tokens=1_000_000))
+    run = await company.boss.arun("Go", background=True, user_id="ada")
+    await ended(company.boss, run.run_id, 15)
+    await memory.aset_budget(Budget("ada", tokens=1))
+    company.may_answer.set()
+    child = await child_of(store, run.run_id)
+    tried = "SELECT tries FROM {webhooks} WHERE tries > 0 AND error LIKE '%budget%'"
+    async with asyncio.timeout(10):
+        while not await execute(store, tried):  # noqa: ASYNC110 # nobody tells of it
+            await asyncio.sleep(0.02)
+    assert await times_told(store, child) == (0, 0)
+    await memory.aset_budget(Budget("ada", tokens=1_000_000))
+    assert (await follower_of(company.boss, store, child)).content == f"{TOLD}29 m"
 
 
 async def test_nothing_follows_a_run_that_has_gone_on_meanwhile(db: Database) -> None:

@@ -5,6 +5,7 @@ new run of its agent, which follows it. What is told is text of others: data in 
 """
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from html import escape
 
@@ -182,20 +183,22 @@ def follow_up(parent: RunRecord, child: RunRecord) -> NewRun:
     )
 
 
-def times_unasked(options: object) -> int:
+def times_unasked(options: Mapping[str, object]) -> int:
     """Return how many runs in a row, up to one with these options, were begun by ends of others."""
-    known = options.get(UNASKED) if isinstance(options, dict) else None
+    known = options.get(UNASKED)
     return known if isinstance(known, int) else 0
 
 
 def _is_followed_up(attempt: Attempt) -> bool:
     """Say whether others have been asked about the last answer already."""
     for each in reversed(attempt.journal.entries):
-        match each.step:
-            case ModelAnswered():
-                return False
-            case SecondaryAnswered() | HookEnded(kind="post"):
-                return True
+        step = each.step
+        if isinstance(step, ModelAnswered):
+            return False
+        if isinstance(step, SecondaryAnswered) or (
+            isinstance(step, HookEnded) and step.kind == "post"
+        ):
+            return True
     return False
 
 

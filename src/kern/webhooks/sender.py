@@ -34,8 +34,8 @@ _PAUSES = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 
 _RETRIED = "The run has gone on: its next pause, or its end, is another delivery."
 
-# Seconds before it is tried again to tell a parent, where that cannot be done now.
-_TROUBLED = 60.0
+# Seconds before it is tried again to tell a parent, where that cannot be done: first, at most.
+_FIRST_TROUBLE, _LONGEST_TROUBLE = 10.0, 300.0
 
 _PARENT_GOES_ON = "The run that has started it goes on."
 
@@ -167,7 +167,8 @@ class Sender:
         try:
             delay = await self._tell_parent(self._store, run_id, delivery.tries)
         except Exception as error:
-            delay, why = _TROUBLED * jitter.uniform(0.8, 1.2), str(error)
+            delay = min(_FIRST_TROUBLE * 2.0 ** min(delivery.tries, 5), _LONGEST_TROUBLE)
+            delay, why = delay * jitter.uniform(0.8, 1.2), str(error)
             told = error if isinstance(error, KernError) else described(error)
             text = "the end of run %s cannot be told to its parent: %s; trying again in %.0f s"
             logger.warning(text, run_id, told, delay)
