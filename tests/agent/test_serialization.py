@@ -30,9 +30,9 @@ from kept_parts import (
     tools_of_run,
     town_of_run,
 )
-from kern.agent.background_tools import BackgroundAgents
 
 from kern.agent import Agent
+from kern.agent.background import BackgroundAgents
 from kern.agent.handoff import Handoff
 from kern.agent.keywords import KEYWORDS
 from kern.compression import Compaction, CompressionManager
