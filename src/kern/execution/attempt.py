@@ -261,7 +261,7 @@ class Attempt:
             place, message = self.addressed
             own[place] = message
         first = turns[0].message if turns else None
-        return Conversation.of(self.context, own, first, self.output.run_id)
+        return Conversation.of(self.context, own, first)
 
     def _add_turns(self) -> None:
         for turn in self.journal.state.turns[self._told :]:

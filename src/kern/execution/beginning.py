@@ -227,7 +227,7 @@ async def _history(attempt: Attempt, limit: int) -> list[Message]:
         own = [each for each in messages_of(values) if not each.from_history]
         if compacts:
             mark(own, earlier)
-            attempt.summarized = kept_in(values, output.user_id) or attempt.summarized
+            attempt.summarized = kept_in(values, earlier, output.user_id) or attempt.summarized
         attempt.add(messages, own, earlier)
         has_results |= bool(own) and (own[0].role == "tool" or _ends_with_calls(own))
     if has_results:

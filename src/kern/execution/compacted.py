@@ -35,14 +35,12 @@ class Conversation:
         history: the messages of earlier runs.
         own: those of the run.
         asked: the place among these of what the user has asked last; -1 where that is nothing.
-        run_id: the run.
     """
 
     first: Sequence[Message]
     history: Sequence[Message]
     own: Sequence[Message]
     asked: int
-    run_id: str
 
     @classmethod
     def of(
@@ -50,7 +48,6 @@ class Conversation:
         context: Sequence[Message],
         own: Sequence[Message],
         answer: Message | None,
-        run_id: str,
     ) -> "Conversation":
         """Return a conversation in its parts.
 
@@ -58,13 +55,12 @@ class Conversation:
             context: what the model is told before the run's own messages.
             own: these.
             answer: the first answer among them, if there is one.
-            run_id: the run.
         """
         begin = next((at for at, each in enumerate(context) if each.from_history), len(context))
         given = own if answer is None else [*takewhile(lambda each: each is not answer, own)]
         asked = max((at for at, each in enumerate(given) if each.role == "user"), default=-1)
         history = [*map(as_told, context[begin:])]
-        return cls(context[:begin], history, [*map(as_told, own)], asked, run_id)
+        return cls(context[:begin], history, [*map(as_told, own)], asked)
 
     @property
     def body(self) -> list[Message]:
@@ -76,7 +72,7 @@ class Conversation:
         if step is None:
             return 0
         body = self.body
-        if step.run_id == self.run_id:
+        if not step.run_id:
             own = len(self.own) if step.count is None else min(step.count, len(self.own))
             place = len(self.history) + own
         else:
@@ -111,7 +107,7 @@ class Conversation:
                 yield place, before, None
         for place in range(max(1, self.asked + 1), len(self.own)):
             if self.own[place].role == "assistant":
-                yield len(self.history) + place, self.run_id, place
+                yield len(self.history) + place, "", place
 
 
 def _is_result(body: Sequence[Message], place: int) -> bool:
@@ -148,17 +144,20 @@ def kept(step: ConversationCompacted, user_id: str | None) -> dict[str, object]:
     }
 
 
-def kept_in(values: Mapping[str, object], user_id: str | None) -> ConversationCompacted | None:
+def kept_in(
+    values: Mapping[str, object], run_id: str, user_id: str | None
+) -> ConversationCompacted | None:
     """Return the summary that the output of an earlier run holds, if it is for this user.
 
     Args:
         values: the output.
+        run_id: whose it is.
         user_id: of the run that is to be told it.
     """
     found: Any = (cast("dict[str, Any] | None", values.get("more")) or {}).get("compaction")
     if found is None or found["user_id"] != user_id:
         return None
-    return ConversationCompacted(found["summary"], found["run_id"], found["count"])
+    return ConversationCompacted(found["summary"], found["run_id"] or run_id, found["count"])
 
 
 def as_told(message: Message) -> Message:

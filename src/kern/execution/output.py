@@ -86,7 +86,7 @@ def _show_beside(attempt: Attempt) -> None:
         return
     step = attempt.compacted
     if how.is_whole and state.is_answered and (text := state.answer_text):
-        step = ConversationCompacted(text, output.run_id)
+        step = ConversationCompacted(text, "")
     session = attempt.spec.session_rules
     if step is not None and step.count is not None and session and not session.stores_tools:
         step = attempt.summarized  # Who counts messages counts those that are stored.

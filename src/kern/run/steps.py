@@ -502,7 +502,8 @@ class ConversationCompacted(Beside):
 
     Attributes:
         summary: what it is told.
-        run_id: the run, this one or an earlier one of the session, up to which messages go.
+        run_id: the earlier run of the session up to which messages go; empty for this one, or for
+            one that has begun with its steps.
         count: how many of the run's own messages; None for all of them.
         turns: how many times the model had answered.
         replaced: how many messages it is not told any more.
