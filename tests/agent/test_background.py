@@ -5,6 +5,7 @@ from kern.agent.background import AT_ONCE, BackgroundAgents, StartTool
 from kern.db.in_memory import InMemoryDb
 from kern.registry import Registry
 from kern.testing import FunctionModel
+from kern.tools.collect import AnyTool
 
 
 def answer(_: object) -> str:
@@ -42,7 +43,7 @@ def test_what_a_model_is_told_of_the_tools_names_their_parameters() -> None:
 
 def test_the_tools_are_kept_as_what_they_are() -> None:
     [db] = REGISTRY.dbs
-    tools = [
+    tools: list[AnyTool] = [
         BackgroundAgents([made()]),
         made().as_tool("look_up", "Looks up.", background=True),
         made().as_tool(),

@@ -68,6 +68,8 @@ async def test_nothing_but_the_protocol_is_on_the_pipe(
     said = errors.read_text()
     assert said.count("paying") == 2
     assert "imported" in said
+    assert "agents tester" in said
+    assert said.splitlines()[-1].endswith("stopped")
     assert "Traceback" not in said
 
 

@@ -52,7 +52,7 @@ def test_a_user_is_exported_and_erased(where: list[str]) -> None:
         assert "Cancel the runs of o'brien, and delete everything of o'brien? [y/N]" in shown
         assert ("With --yes nothing is asked." in shown) is (said is None)
     assert kern(where, "users", "export", "o'brien") == (0, exported)
-    told = "o'brien is erased (runs: 1, sessions: 1, schedules: 0, budgets: 0)\n"
+    told = "o'brien is erased (runs: 1, sessions: 1, schedules: 0, budgets: 0, memories: 0)\n"
     exit_code, shown = kern(where, "users", "erase", "o'brien", said="y\n")
     assert (exit_code, shown.endswith(told)) == (0, True)
     assert kern(where, "users", "export", "o'brien") == (0, "")

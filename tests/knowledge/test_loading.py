@@ -43,6 +43,7 @@ def test_code_without_an_event_loop_has_the_same(plants: Knowledge, tmp_path: Pa
     (tmp_path / "ferns.md").write_text(FERNS)
     assert plants.insert(path=tmp_path / "ferns.md").chunks == 3
     assert plants.search("moss")[0].name == "ferns.md"
+    assert plants.add_content(path=tmp_path / "ferns.md").embedded == 0
     plants.remove_all_content()
     assert plants.search("moss") == []
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -206,3 +208,19 @@ def test_what_is_no_manager_is_refused() -> None:
         MemoryManager(delete_memory=True)  # type: ignore[call-arg] # wrong
     with pytest.raises(InvalidInputError, match="user_id must have"):
         MemoryManager(db=InMemoryDb()).get_user_memories("x" * 256)
+
+
+def test_an_agent_that_remembers_nobody_loads_nothing_for_it() -> None:
+    code = """
+import sys
+from kern.agent import Agent
+from kern.db.in_memory import InMemoryDb
+from kern.testing import ScriptedModel
+
+Agent("Forgetful", ScriptedModel(), db=InMemoryDb()).run("Hello")
+print(*sorted(each for each in sys.modules if each.startswith(("kern.memory", "kern.execution.r"))))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {*done.stdout.split()}
+    assert "kern.memory.changes" in loaded
+    assert not loaded & {"kern.memory.manager", "kern.memory.capture", "kern.execution.remembering"}

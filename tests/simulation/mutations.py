@@ -21,7 +21,7 @@ from kern.dispatch import duties, telling
 from kern.dispatch.telling import tell_parent
 from kern.dispatch.waiting import Waiting
 from kern.errors import BudgetExceededError
-from kern.execution import calls, decisions, executor, finishing, reports
+from kern.execution import calls, decisions, executor, finishing
 from kern.execution.attempt import Attempt
 from kern.execution.journal import Journal
 from kern.execution.settling import settle
@@ -278,19 +278,3 @@ def end_that_is_told_to_nobody_at_work() -> _Patch:
         return await tell_parent(store, run_id, 0)
 
     return patch.object(duties, "tell_parent", is_told)
-
-
-@_mutation(_CALM, "were told .*2.* times")
-def retry_that_forgets_who_has_followed() -> _Patch:
-    async def nobody(*_: object) -> bool:
-        return False
-
-    return patch.object(reports, "_is_followed", nobody)
-
-
-@_mutation(_CALM, "were told .*2.* times")
-def follower_of_a_run_that_has_gone_on() -> _Patch:
-    async def follow(store: Store, parent: RunRecord, child: RunRecord) -> None:
-        await store.submit(reports.follow_up(parent, child))
-
-    return patch.object(telling, "_follow", follow)

@@ -13,7 +13,6 @@ from kern.execution.middleware import Middleware
 from kern.execution.retriever import KnowledgeBase
 from kern.execution.spec import HistoryAgents
 from kern.media import Audio, File, Image, Video
-from kern.memory.manager import MemoryManager
 from kern.models.base import Model, ToolChoice
 from kern.models.fallback import FallbackConfig
 from kern.run.event import RunEvent
@@ -25,6 +24,7 @@ from kern.tools.collect import AnyTool
 if TYPE_CHECKING:
     from kern.compression.compaction import Compaction
     from kern.compression.manager import CompressionManager
+    from kern.memory.manager import MemoryManager
     from kern.skills.skills import Skills
 
 
@@ -83,7 +83,7 @@ class AgentOptions(TypedDict, total=False):
     enable_session_summaries: bool
     add_session_summary_to_context: bool | None
     session_summary_manager: object | None
-    memory_manager: MemoryManager | None
+    memory_manager: "MemoryManager | None"
     update_memory_on_run: bool
     enable_user_memories: bool
     enable_agentic_memory: bool

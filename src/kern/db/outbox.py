@@ -1,7 +1,8 @@
 """The webhooks that are to be sent: the port beside that of the runs.
 
 What ends or pauses a run that has a webhook puts it here, in the same transaction. Each leaves by
-being delivered or given up; both are terminal, and kept with the run.
+being delivered or given up; both are terminal, and kept with the run. Those for the parents of runs
+in the background are delivered inside (:mod:`kern.dispatch.telling`).
 """
 
 from abc import ABC, abstractmethod

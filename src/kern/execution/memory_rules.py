@@ -1,8 +1,10 @@
 """What an agent says of the memories of its users."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kern.memory.capture import Capture
+if TYPE_CHECKING:
+    from kern.memory.capture import Capture
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,6 @@ class MemoryRules:
         has_tool: whether the agent's model has a tool for it.
     """
 
-    capture: Capture
+    capture: "Capture"
     on_run: bool = False
     has_tool: bool = False

@@ -122,6 +122,10 @@ class Knowledge(SyncKnowledgeMethods):
     def __repr__(self) -> str:
         return f"Knowledge({self.name!r})"
 
+    # Other names by which these are known.
+    add_content = SyncKnowledgeMethods.insert
+    aadd_content = SyncKnowledgeMethods.ainsert
+
     async def aretrieve(
         self, query: str, num_documents: int | None = None, filters: Filters = None
     ) -> list[dict[str, object]]:

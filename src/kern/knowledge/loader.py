@@ -37,6 +37,9 @@ class LoadingModel(Model):
     provider = "kern"
     price = Price(0, 0)
 
+    def __repr__(self) -> str:
+        return "LoadingModel()"
+
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
         last = request.messages[-1]

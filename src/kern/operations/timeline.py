@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from kern.dispatch.explanation import describe_requirement
 from kern.errors import JournalError
 from kern.operations.wording import used_text
+from kern.reasoning.step import ReasoningSteps
 from kern.run.codec import shown
 from kern.run.content import text_of
 from kern.run.entry import Entry, read_row
@@ -19,6 +20,7 @@ from kern.run.record import JournalRow, RunRecord
 from kern.run.steps import (
     AnswerRefused,
     AttemptBegun,
+    Beside,
     Continued,
     HookEnded,
     ModelAnswered,
@@ -35,6 +37,9 @@ _ANSWERED = (
     RunEvent.output_model_response_completed,
     RunEvent.parser_model_response_completed,
     RunEvent.followups_completed,
+    RunEvent.reasoning_completed,
+    RunEvent.compression_completed,
+    RunEvent.compaction_completed,
 )
 
 _HOOK_ENDED = (RunEvent.pre_hook_completed, RunEvent.post_hook_completed)
@@ -45,6 +50,11 @@ _TOLD_ELSEWHERE = (
     RunEvent.run_content,
     RunEvent.run_content_voided,
     RunEvent.tool_call_started,
+    RunEvent.reasoning_started,
+    RunEvent.reasoning_content_delta,
+    RunEvent.reasoning_step,
+    RunEvent.compression_started,
+    RunEvent.compaction_started,
 )
 
 
@@ -126,11 +136,28 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
         detail = one_line(f"by {step.by}", 160)
     elif step is not None and kind in _TOLD_ELSEWHERE:
         payload = None
-    if isinstance(step, ModelAnswered | SecondaryAnswered) and kind in _ANSWERED:
+    if isinstance(step, Beside):
+        detail = _beside(happened)
+    if isinstance(step, ModelAnswered | SecondaryAnswered | Beside) and kind in _ANSWERED:
         used = step.metrics
         detail = f"{used_text(used)}: {detail}"
     failed = kind in _FAILED
     return Moment(happened.seq, kind.value, entry.created_at, detail, failed, payload)
+
+
+def _beside(happened: Happened) -> str:
+    """Return what was thought, or how much smaller a context was made."""
+    more = happened.more
+    match happened.event:
+        case RunEvent.reasoning_step | RunEvent.reasoning_content_delta:
+            return one_line(str(more["reasoning_content"]), 160)
+        case RunEvent.compression_completed:
+            return f"{more['original_size']} characters of results in {more['compressed_size']}"
+        case RunEvent.compaction_completed:
+            return f"{more['messages_compacted']} messages, summed up"
+        case RunEvent.reasoning_completed if isinstance(happened.content, ReasoningSteps):
+            return f"thought in {len(happened.content.steps)} steps"
+    return ""
 
 
 def _inside(step: StepEnded | SleepBegun, entry: Entry, payload: object) -> Moment:

@@ -78,6 +78,9 @@ def to_json_value(value: object) -> object:
     """Return an instance of a type of a user's, such as a pydantic model, as JSON values."""
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, msgspec.Struct):
+        own: object = msgspec.to_builtins(value, enc_hook=to_json_value)
+        return own
     from pydantic_core import to_jsonable_python
 
     converted: object = to_jsonable_python(value)

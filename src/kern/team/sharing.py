@@ -49,14 +49,11 @@ async def task_message(
             if message.role == "user" and not isinstance(part, TextPart)
         ]
         messages = [Message("user", (TextPart(str(task)), *media) if media else str(task))]
-    if added := await _shared(call, rules):
-        last = messages[-1]
-        parts = last.content if isinstance(last.content, tuple) else (TextPart(last.text),)
-        content = f"{last.text}\n\n{added}"
-        if isinstance(last.content, tuple):
-            messages[-1] = replace(last, content=(*parts, TextPart(f"\n\n{added}")))
-        else:
-            messages[-1] = replace(last, content=content)
+    if shared := await _shared(call, rules):
+        last, added = messages[-1], f"\n\n{shared}"
+        content = last.content
+        content = (*content, TextPart(added)) if isinstance(content, tuple) else content + added
+        messages[-1] = replace(last, content=content)
     return messages
 
 

@@ -1,6 +1,7 @@
 """Which tools a client is offered, and who may ask at all."""
 
 import asyncio
+import json
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from kern.server.caller import EVERYBODY
 from kern.server.limits import Limits
 from kern.server.mcp import endpoint
 from kern.server.mcp.tools import AgentTools, name_of
-from kern.testing import ScriptedModel
+from kern.testing import FunctionModel, ScriptedModel
 
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -108,6 +109,10 @@ def test_who_is_nobody_or_may_not_run_agents_is_refused_before_the_protocol(api:
         b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": []}',
         b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 5}}',
         b'{"jsonrpc": "2.0", "id": 1, "method": "\\ud800"}',
+        b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", '
+        b'"arguments": {"input": "\\ud800"}, "_meta": {"kern/idempotency-key": "\\ud800"}}}',
+        b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", '
+        b'"arguments": {"input": "\\ud800"}}}',
         b'{"jsonrpc": "2.0", "id": 1e400, "method": "ping"}',
         b"\xff\xfe",
     ],
@@ -174,3 +179,22 @@ def test_without_the_sdk_the_service_is_there_all_the_same(
     for make in (partial(create_app, mcp=True), create_mcp_app):
         with pytest.raises(MissingExtraError, match=r"kern-agents\[mcp\]"):
             make(agents)
+
+
+async def test_values_go_in_and_come_out_by_their_forms(tmp_path: Path) -> None:
+    model = FunctionModel(lambda request: '{"city": "Rome", "nights": 2}')
+    guide = Agent(
+        "Guide",
+        model,
+        db=SqliteDb(tmp_path / "kern.db"),
+        input_schema=Trip,
+        output_schema=Trip,
+    )
+    with served(create_mcp_app([guide], auth=ByName())) as url:
+        async with over_http(url) as client:
+            result = await client.call_tool("guide", {"city": "Rome", "nights": 2})
+            assert about(result)["content"] == {"city": "Rome", "nights": 2}
+            assert json.loads(text(result)) == about(result)["content"]
+            for unfit in ({}, {"city": "Rome"}, {"city": "Rome", "nights": "many"}):
+                refused = await client.call_tool("guide", unfit)
+                assert about(refused)["code"] == "invalid_input", text(refused)

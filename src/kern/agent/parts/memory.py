@@ -1,11 +1,15 @@
 """What an agent remembers of its users."""
 
+from typing import TYPE_CHECKING
+
 from kern.agent.checks import check_flag
 from kern.agent.parts.part import Part
 from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.execution.memory_rules import MemoryRules
-from kern.memory.manager import MemoryManager, capture_of
+
+if TYPE_CHECKING:
+    from kern.memory.manager import MemoryManager
 
 
 class MemoryPart(Part):
@@ -21,7 +25,7 @@ class MemoryPart(Part):
             where one of the others is given.
     """
 
-    memory_manager: MemoryManager | None = None
+    memory_manager: "MemoryManager | None" = None
     update_memory_on_run: bool = False
     enable_user_memories: bool = False
     enable_agentic_memory: bool = False
@@ -50,6 +54,8 @@ class MemoryPart(Part):
         Raises:
             ConfigurationError: the manager cannot be used.
         """
+        from kern.memory.manager import MemoryManager, capture_of
+
         manager: object = self.memory_manager
         if manager is None:
             manager = MemoryManager()

@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 
 from kern.cli.serve.options import Options
-from kern.cli.worker.log import log_to
+from kern.cli.worker.log import log_to, tell
 from kern.cli.worker.target import load_agents
 from kern.server.mcp.stdio import serve_stdio
 
@@ -29,8 +29,11 @@ def run(options: Options, user_id: str | None) -> None:
         agents = load_agents(options.targets)
     log_to(sys.stderr, options.log, with_pid=False, with_traces=options.otel)
 
+    tell("listening", agents=[each.id for each in agents], by="standard input")
+
     async def serve() -> None:
         await serve_stdio(agents, user_id=user_id, worker=options.worker, grace=options.grace)
+        tell("stopped")
         sys.stderr.flush()
         os._exit(0)  # A thread may wait for the client's next line.
 
