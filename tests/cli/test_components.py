@@ -36,10 +36,8 @@ def test_what_is_saved_is_listed(db: SqliteDb) -> None:
     assert "stable" in shown
     assert "\x1b[31m" not in shown
     found = json.loads(kern(db, "list", "--json"))
-    assert [(each["component_id"], each["version"]) for each in found] == [
-        ("clerk", 1),
-        ("shop", 1),
-    ]
+    named = [(each["component_id"], each["version"]) for each in found]
+    assert named == [("clerk", 1), ("shop", 1)]
 
 
 def test_the_versions_of_one_are_listed(db: SqliteDb) -> None:
