@@ -11,7 +11,6 @@ from kern.run.message import Message
 from kern.testing import ScriptedModel
 from kern.tools import Toolkit, tool
 
-
 HERE = os.getcwd()
 
 
