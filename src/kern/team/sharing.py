@@ -52,7 +52,7 @@ async def task_message(
     if shared := await _shared(call, rules):
         last, added = messages[-1], f"\n\n{shared}"
         content = last.content
-        content = (*content, TextPart(added)) if isinstance(content, tuple) else content + added
+        content = (*content, TextPart(added)) if isinstance(content, tuple) else last.text + added
         messages[-1] = replace(last, content=content)
     return messages
 
