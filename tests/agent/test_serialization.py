@@ -470,7 +470,8 @@ def reference(path: str) -> dict[str, object]:
     "given",
     [
         {"tools": [reference("os:system")]},
-        {"tools": [reference("kept_parts:os.system")]},
+        {"tools": [reference("kept_parts:os.getcwd")]},
+        {"output_schema": reference("kept_parts:BaseModel")},
         {"tools": [reference("subprocess:getoutput")]},
         {"tools": [reference("kern.cli.main:app")]},
         {"tools": [reference("kern.extras:import_module")]},

@@ -1,5 +1,7 @@
 """What saved agents name: functions, classes and objects at the top of a module."""
 
+import os
+
 from pydantic import BaseModel
 
 from kern.guardrails import BaseGuardrail
@@ -8,6 +10,8 @@ from kern.run.given import RunInput
 from kern.run.message import Message
 from kern.testing import ScriptedModel
 from kern.tools import Toolkit, tool
+
+HERE = os.getcwd()
 
 
 class Invoice(BaseModel):
