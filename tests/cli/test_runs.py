@@ -26,15 +26,9 @@ from kern.db.processes import Process
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow
-from kern.run.steps import (
-    AttemptFailed,
-    CallBegun,
-    SleepBegun,
-    StepEnded,
-    TextSlice,
-    ToolEnded,
-)
+from kern.run.steps import AttemptFailed, CallBegun, TextSlice
 from kern.run.tool import ToolCall
+from kern.run.tool_steps import SleepBegun, StepEnded, ToolEnded
 from kern.testing import Reply, ScriptedModel, Usage
 
 KERN = str(Path(sys.executable).with_name("kern"))

@@ -13,8 +13,9 @@ from kern.db.postgres import PostgresDb
 from kern.db.postgres.overview import PostgresOverview
 from kern.db.postgres.store import PostgresStore
 from kern.run.base import RunStatus
-from kern.run.steps import AnyStep, CallBegun, TextSlice, ToolEnded
+from kern.run.steps import AnyStep, CallBegun, TextSlice
 from kern.run.tool import ToolCall
+from kern.run.tool_steps import ToolEnded
 
 LIMITED = CLAIM._replace(agent_limit=1)
 LIMITED_BY_USER = CLAIM._replace(user_limit=1)

@@ -14,16 +14,9 @@ from kern.dispatch.explanation import Reason, Why, explain, step_under_way
 from kern.run.base import RunStatus
 from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement, requirements_to_json
-from kern.run.steps import (
-    VERSION,
-    AnyStep,
-    AttemptBegun,
-    CallBegun,
-    Continued,
-    TextSlice,
-    ToolEnded,
-)
+from kern.run.steps import VERSION, AnyStep, AttemptBegun, CallBegun, Continued, TextSlice
 from kern.run.tool import ToolCall, ToolExecution
+from kern.run.tool_steps import ToolEnded
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 

@@ -1,8 +1,8 @@
 """A conversation of which the oldest messages are summed up: a pure function."""
 
 from kern.execution.compacted import Conversation, mark
+from kern.run.beside_steps import ConversationCompacted
 from kern.run.message import Message
-from kern.run.steps import ConversationCompacted
 from kern.run.tool import ToolCall
 
 

@@ -21,7 +21,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.entry import read_row
-from kern.run.steps import SleepBegun, StepEnded
+from kern.run.tool_steps import SleepBegun, StepEnded
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 

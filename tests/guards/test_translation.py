@@ -7,8 +7,9 @@ from instructions import counting
 from journaled import CREATED, Journaled
 from response_cases import Case
 
-from kern.run.steps import CallBegun, ToolEnded
+from kern.run.steps import CallBegun
 from kern.run.tool import ToolCall
+from kern.run.tool_steps import ToolEnded
 from kern.server.chat.chunks import ChunkTranslator, CompletionView
 from kern.server.chat.chunks import frame as chunk_frame
 from kern.server.responses.events import Translator, frame

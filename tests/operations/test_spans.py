@@ -15,20 +15,15 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
-    ChildBegun,
-    ChildEnded,
     Continued,
     HookEnded,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
-    SleepBegun,
-    StepEnded,
     TextSlice,
-    ToolEnded,
-    ToolsBegun,
 )
 from kern.run.tool import ToolCall, ToolExecution
+from kern.run.tool_steps import ChildBegun, ChildEnded, SleepBegun, StepEnded, ToolEnded, ToolsBegun
 
 SEARCH, SEND = ToolCall("1", "search", '{"q": "heat"}'), ToolCall("2", "send", "{}")
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)

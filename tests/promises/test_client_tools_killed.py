@@ -24,7 +24,7 @@ from kern.db.postgres import PostgresDb
 from kern.dispatch.opening import open_runtime
 from kern.run.base import RunStatus
 from kern.run.entry import read_row
-from kern.run.steps import ToolEnded
+from kern.run.tool_steps import ToolEnded
 from kern.testing import Reply, ResponsesServer
 
 POINTS = ["in model 1", "in tool", "in model 2"]

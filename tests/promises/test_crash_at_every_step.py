@@ -29,7 +29,8 @@ from kern.dispatch.runtime import Runtime
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
 from kern.run.entry import read_row
-from kern.run.steps import ModelAnswered, ToolEnded
+from kern.run.steps import ModelAnswered
+from kern.run.tool_steps import ToolEnded
 from kern.testing import Reply, ResponsesServer
 
 STEPS = "".join("".join(calls) for calls in TURNS)

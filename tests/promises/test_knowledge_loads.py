@@ -15,7 +15,7 @@ from kern.errors import ContentError
 from kern.knowledge import Chunking, Knowledge, KnowledgeProgress, Loaded
 from kern.run.base import RunStatus
 from kern.run.entry import read_row
-from kern.run.steps import StepEnded
+from kern.run.tool_steps import StepEnded
 
 WAIT = 20.0
 COUNT = 12

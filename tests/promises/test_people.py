@@ -23,7 +23,8 @@ from kern.db.postgres import PostgresDb
 from kern.dispatch.opening import open_runtime
 from kern.run.base import RunStatus
 from kern.run.entry import read_row
-from kern.run.steps import ModelAnswered, ToolEnded
+from kern.run.steps import ModelAnswered
+from kern.run.tool_steps import ToolEnded
 
 TURNS = [f"{level} {turn}" for level in LEVELS for turn in range(1, len(LEVELS[level]) + 2)]
 # Three acceptances, then answers, results, pauses, decisions and claims; how many depends on which

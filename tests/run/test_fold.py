@@ -53,12 +53,10 @@ from kern.run.steps import (
     Continued,
     Paused,
     SecondaryAnswered,
-    SleepBegun,
-    StepEnded,
     TextSlice,
-    ToolEnded,
 )
 from kern.run.tool import ToolCall, ToolExecution
+from kern.run.tool_steps import SleepBegun, StepEnded, ToolEnded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -13,6 +13,7 @@ from strategies import Json, json_objects, json_values, parts, texts
 
 from kern.errors import JournalError, NewerJournalError
 from kern.reasoning import ReasoningStep, ReasoningSteps
+from kern.run.beside_steps import ConversationCompacted, ResultsCompressed, TextsEmbedded, Thought
 from kern.run.content import ImagePart, Inline, TextPart
 from kern.run.entry import Entry, read_row, write_row
 from kern.run.message import Message, Metrics
@@ -30,32 +31,30 @@ from kern.run.steps import (
     AttemptFailed,
     CallBegun,
     CallBroken,
-    ChildBegun,
-    ChildEnded,
     ContextBuilt,
     Continued,
-    ConversationCompacted,
-    CustomHappened,
     HookEnded,
     KnowledgeSearched,
     MessagesAdded,
     ModelAnswered,
     Paused,
-    ResultsCompressed,
     SecondaryAnswered,
-    SleepBegun,
     StateChanged,
-    StepEnded,
-    TextsEmbedded,
     TextSlice,
-    Thought,
+    Traced,
+)
+from kern.run.tool import ToolCall, ToolExecution
+from kern.run.tool_steps import (
+    ChildBegun,
+    ChildEnded,
+    CustomHappened,
+    SleepBegun,
+    StepEnded,
     ToolConcluded,
     ToolEnded,
     ToolsBegun,
     ToolSlice,
-    Traced,
 )
-from kern.run.tool import ToolCall, ToolExecution
 
 numbers = st.integers(0, 2**31 - 1)
 places = st.lists(numbers, max_size=3).map(tuple)

@@ -6,7 +6,8 @@ import asyncpg
 
 from kern.db.postgres.names import Names
 from kern.db.postgres.schema import migrate
-from kern.run.steps import ModelAnswered, ToolEnded
+from kern.run.steps import ModelAnswered
+from kern.run.tool_steps import ToolEnded
 from tests.soak.plan import TABLE
 
 NAMES = Names("kern", TABLE)

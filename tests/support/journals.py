@@ -3,8 +3,9 @@
 from kern.run.entry import Entry, write_row
 from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow
-from kern.run.steps import AnyStep, ModelAnswered, TextSlice, ToolEnded
+from kern.run.steps import AnyStep, ModelAnswered, TextSlice
 from kern.run.tool import ToolCall
+from kern.run.tool_steps import ToolEnded
 
 PIECE = TextSlice("Hi")
 DONE = ToolEnded(0, "done")

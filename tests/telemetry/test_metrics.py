@@ -13,7 +13,8 @@ from kern.dispatch.opening import open_runtime
 from kern.models.openai import OpenAIResponses
 from kern.models.prices import Price
 from kern.run.base import RunInfo, RunStatus
-from kern.run.steps import AttemptFailed, Continued, Paused, SleepBegun, ToolsBegun
+from kern.run.steps import AttemptFailed, Continued, Paused
+from kern.run.tool_steps import SleepBegun, ToolsBegun
 from kern.telemetry import instrument, uninstrument
 from kern.testing import Reply, ResponsesServer
 from kern.testing.reply import Usage

@@ -10,7 +10,8 @@ from kern.errors import RunNotFoundError, described
 from kern.run.event import RunEvent, RunOutputEvent
 from kern.run.fold import RunState
 from kern.run.requirement import place_of
-from kern.run.steps import AnyStep, ChildBegun, Paused, ToolEnded
+from kern.run.steps import AnyStep, Paused
+from kern.run.tool_steps import ChildBegun, ToolEnded
 
 logger = logging.getLogger("kern")
 

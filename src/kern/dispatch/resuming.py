@@ -18,7 +18,8 @@ from kern.run.entry import Entry, write_row
 from kern.run.fold import RunState, fold
 from kern.run.record import JournalRow, RunRecord
 from kern.run.requirement import RunRequirement
-from kern.run.steps import AnyStep, AttemptFailed, CallBroken, Continued, ToolEnded
+from kern.run.steps import AnyStep, AttemptFailed, CallBroken, Continued
+from kern.run.tool_steps import ToolEnded
 
 
 class Decided(NamedTuple):

@@ -27,6 +27,7 @@ from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunInfo
 from kern.run.beside import compacted_in
+from kern.run.beside_steps import ConversationCompacted
 from kern.run.budget import Spending
 from kern.run.fold import RunState
 from kern.run.input import OVERRIDES, RunInput
@@ -35,7 +36,7 @@ from kern.run.message import Message
 from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
 from kern.run.state import CURRENT
-from kern.run.steps import ConversationCompacted, StateChanged
+from kern.run.steps import StateChanged
 from kern.run.turn import Turn
 from kern.run.usage import UsageLimits
 from kern.tools import Tool

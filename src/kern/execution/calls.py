@@ -33,8 +33,9 @@ from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, current_run, c
 from kern.run.content import Content, text_of
 from kern.run.printable import one_line
 from kern.run.requirement import CallPaused, place_of
-from kern.run.steps import Paused, ToolConcluded, ToolEnded, ToolsBegun
+from kern.run.steps import Paused
 from kern.run.tool import ToolCall
+from kern.run.tool_steps import ToolConcluded, ToolEnded, ToolsBegun
 from kern.run.turn import Turn
 from kern.tools import ToolResult
 from kern.tools.hooked import execution_of

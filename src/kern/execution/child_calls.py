@@ -32,7 +32,8 @@ from kern.run.numbers import check_count
 from kern.run.record import PARENT, NewRun
 from kern.run.requirement import CallPaused, RunRequirement, place_of
 from kern.run.state import merged, texts_of, values_of, without_current
-from kern.run.steps import OPTIONS_VERSION, ChildBegun, ChildEnded, Continued
+from kern.run.steps import OPTIONS_VERSION, Continued
+from kern.run.tool_steps import ChildBegun, ChildEnded
 from kern.run.usage import UsageLimits
 from kern.tools import Tool
 

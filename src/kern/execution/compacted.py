@@ -11,8 +11,8 @@ from itertools import takewhile
 from typing import Any, cast
 
 from kern.execution.written import tagged
+from kern.run.beside_steps import ConversationCompacted
 from kern.run.message import Message
-from kern.run.steps import ConversationCompacted
 
 OF_RUN = "of_run"
 """What a message of an earlier run knows its run by, and its place in it."""

@@ -12,9 +12,9 @@ from kern.execution.blobs import is_kept_text, whole
 from kern.execution.compacted import Conversation, size_of, transcript
 from kern.execution.finishing import ask_secondary
 from kern.models.base import ModelResponse
+from kern.run.beside_steps import ConversationCompacted, ResultsCompressed
 from kern.run.content import FilePart, TextPart, text_of
 from kern.run.message import Message, Metrics
-from kern.run.steps import ConversationCompacted, ResultsCompressed
 from kern.run.turn import Turn
 
 logger = logging.getLogger("kern")

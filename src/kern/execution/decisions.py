@@ -14,7 +14,8 @@ from kern.run.content import Content
 from kern.run.fold import RunState
 from kern.run.message import Message
 from kern.run.requirement import RunRequirement, place_of
-from kern.run.steps import AnyStep, Continued, ToolConcluded, ToolEnded
+from kern.run.steps import AnyStep, Continued
+from kern.run.tool_steps import ToolConcluded, ToolEnded
 
 # How far the clocks of the machines that share a database may be apart, in seconds.
 _TOLERANCE = 1.0

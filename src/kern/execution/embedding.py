@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from kern.run.beside_steps import TextsEmbedded
 from kern.run.metrics import Metrics, ModelMetrics
-from kern.run.steps import TextsEmbedded
 
 
 def embedded(used: Sequence[ModelMetrics]) -> Iterator[TextsEmbedded]:

@@ -13,6 +13,13 @@ from kern.reasoning.step import step_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.beside import thoughts_of
+from kern.run.beside_steps import (
+    Beside,
+    ConversationCompacted,
+    ResultsCompressed,
+    TextsEmbedded,
+    Thought,
+)
 from kern.run.codec import shown
 from kern.run.content import AudioPart, Content, FilePart, ImagePart, TextPart
 from kern.run.message import Message
@@ -23,12 +30,7 @@ from kern.run.steps import (
     OUTPUT_MODEL,
     PARSER_MODEL,
     SESSION_SUMMARY,
-    Beside,
-    ConversationCompacted,
-    ResultsCompressed,
     SecondaryAnswered,
-    TextsEmbedded,
-    Thought,
 )
 
 _TYPES = {FOLLOWUPS: "followup_model", SESSION_SUMMARY: "session_summary_model"}

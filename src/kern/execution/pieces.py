@@ -7,7 +7,7 @@ from typing import NamedTuple
 from kern.execution.journal import Journal
 from kern.run.custom import event_kind, event_values
 from kern.run.event import CustomEvent
-from kern.run.steps import CustomHappened, ToolSlice
+from kern.run.tool_steps import CustomHappened, ToolSlice
 
 # How long texts gather before they are a piece, in seconds.
 _SLICE = 0.03

@@ -16,8 +16,8 @@ from kern.models.base import ModelResponse
 from kern.models.form import UnfitError
 from kern.reasoning.step import ReasoningStep, ReasoningSteps
 from kern.run.beside import thoughts_of
+from kern.run.beside_steps import Thought
 from kern.run.message import Message
-from kern.run.steps import Thought
 
 logger = logging.getLogger("kern")
 

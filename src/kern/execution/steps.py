@@ -18,13 +18,14 @@ from kern.execution.blobs import blobs_in, keep_result, whole
 from kern.execution.embedding import embedded
 from kern.execution.journal import StaleAttemptError
 from kern.execution.trying import PASSED_ON, Call, called, check_step, fulfil, tried, waited
+from kern.run.beside_steps import TextsEmbedded
 from kern.run.codec import encode
 from kern.run.content import Content
 from kern.run.message import Message
 from kern.run.metrics import ModelMetrics
 from kern.run.numbers import check_seconds
 from kern.run.printable import one_line
-from kern.run.steps import SleepBegun, StepEnded, TextsEmbedded
+from kern.run.tool_steps import SleepBegun, StepEnded
 
 Result = TypeVar("Result")
 

@@ -9,6 +9,7 @@ from kern.dispatch.explanation import describe_requirement
 from kern.errors import JournalError
 from kern.operations.wording import used_text
 from kern.reasoning.step import ReasoningSteps
+from kern.run.beside_steps import Beside
 from kern.run.codec import shown
 from kern.run.content import text_of
 from kern.run.entry import Entry, read_row
@@ -20,14 +21,12 @@ from kern.run.record import JournalRow, RunRecord
 from kern.run.steps import (
     AnswerRefused,
     AttemptBegun,
-    Beside,
     Continued,
     HookEnded,
     ModelAnswered,
     SecondaryAnswered,
-    SleepBegun,
-    StepEnded,
 )
+from kern.run.tool_steps import SleepBegun, StepEnded
 
 _FAILED = (RunEvent.run_error, RunEvent.tool_call_error, RunEvent.run_cancelled)
 

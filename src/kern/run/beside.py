@@ -6,9 +6,9 @@ It is a part of the fold: what such steps mean, and the events that they tell.
 from collections.abc import Iterator, Sequence
 
 from kern.reasoning.step import ReasoningSteps
+from kern.run.beside_steps import Beside, ConversationCompacted, ResultsCompressed, Thought
 from kern.run.event import RunEvent
 from kern.run.happened import Happened
-from kern.run.steps import Beside, ConversationCompacted, ResultsCompressed, Thought
 from kern.run.turn import Turn
 
 

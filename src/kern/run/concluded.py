@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from kern.run.event import RunEvent
 from kern.run.happened import Happened
-from kern.run.steps import CustomHappened, ToolConcluded, ToolSlice
+from kern.run.tool_steps import CustomHappened, ToolConcluded, ToolSlice
 from kern.run.turn import Turn
 
 _GAP = "\n\n"

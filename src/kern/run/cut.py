@@ -7,7 +7,7 @@ from kern.run.event import RunEvent
 from kern.run.fold import RunState, apply_entry
 from kern.run.record import JournalRow
 from kern.run.state import StatePatch
-from kern.run.steps import SleepBegun, StepEnded
+from kern.run.tool_steps import SleepBegun, StepEnded
 
 
 def changes_within(rows: Iterable[JournalRow], count: int) -> StatePatch | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kern.run.beside import note
+from kern.run.beside_steps import Beside
 from kern.run.call import KeeperT, ModelCall
 from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
 from kern.run.content import text_of
@@ -37,29 +38,30 @@ from kern.run.steps import (
     AnyStep,
     AttemptBegun,
     AttemptFailed,
-    Beside,
     CallBegun,
     CallBroken,
-    ChildBegun,
-    ChildEnded,
     ContextBuilt,
     Continued,
-    CustomHappened,
     HookEnded,
     KnowledgeSearched,
     MessagesAdded,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
-    SleepBegun,
     StateChanged,
-    StepEnded,
     TextSlice,
+    Traced,
+)
+from kern.run.tool_steps import (
+    ChildBegun,
+    ChildEnded,
+    CustomHappened,
+    SleepBegun,
+    StepEnded,
     ToolConcluded,
     ToolEnded,
     ToolsBegun,
     ToolSlice,
-    Traced,
 )
 from kern.run.turn import Turn
 

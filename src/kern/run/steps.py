@@ -3,15 +3,26 @@
 How a row holds one is said in :mod:`kern.run.entry`, and what steps mean in :mod:`kern.run.fold`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from kern.reasoning.step import ReasoningSteps
-from kern.run.content import Content
+from kern.run.beside_steps import ConversationCompacted, ResultsCompressed, TextsEmbedded, Thought
 from kern.run.message import Message, Metrics
 from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
 from kern.run.state import StatePatch
+from kern.run.step import Step
+from kern.run.tool_steps import (
+    ChildBegun,
+    ChildEnded,
+    CustomHappened,
+    SleepBegun,
+    StepEnded,
+    ToolConcluded,
+    ToolEnded,
+    ToolsBegun,
+    ToolSlice,
+)
 
 VERSION = 6
 """The version of the journal that this kern writes, and the newest that it reads.
@@ -39,19 +50,6 @@ OUTPUT_MODEL, PARSER_MODEL, FOLLOWUPS = "output_model", "parser_model", "followu
 SESSION_SUMMARY = "session_summary"
 MEMORY_MODEL = "memory_model"
 """The names of the secondary models."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What happened in a run, for good.
-
-    Attributes:
-        skippable: whether a reader that does not know this kind may go on without it.
-        piece: whether a later step holds it too, so that it goes once the run has ended.
-    """
-
-    skippable: ClassVar[bool] = False
-    piece: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,23 +177,6 @@ class CallBroken(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolEnded(Step):
-    """A tool call has a result.
-
-    Attributes:
-        place: the call's place in the model's last answer.
-        content: what the model is told.
-        error: whether the call failed.
-        state: what it has changed in the state of the session.
-    """
-
-    place: int
-    content: Content
-    error: bool = False
-    state: StatePatch | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Paused(Step):
     """The run waits for a person.
 
@@ -282,43 +263,6 @@ class StateChanged(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class StepEnded(Step):
-    """A step inside a tool call was done, or has failed; it is not done again.
-
-    Attributes:
-        place: the call's place in the model's last answer.
-        name: what the tool calls it.
-        occurrence: how many steps of this name the call had made before.
-        content: the result as JSON text, or what the error said; where that is long, its blob.
-        error: the class of what was raised at its last try.
-    """
-
-    place: int
-    name: str
-    occurrence: int
-    content: Content
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SleepBegun(Step):
-    """A tool call sleeps.
-
-    Attributes:
-        place: the call's place in the model's last answer.
-        occurrence: how many times the call had slept before.
-        until: when it goes on, in seconds since 1970.
-        suspended: whether the tool's code was stopped for it, to begin again from its top: then
-            nothing of the call is under way.
-    """
-
-    place: int
-    occurrence: int
-    until: float
-    suspended: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class HookEnded(Step):
     """A hook has been called; it is not called again in this run.
 
@@ -340,66 +284,6 @@ class HookEnded(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolConcluded(ToolEnded):
-    """A tool call has a result that does more than go to the model.
-
-    Attributes:
-        ends: whether the run ends with the calls of this answer.
-        shown: whether the result is a part of the run's answer.
-        messages: what the model is told after the results.
-        rejected: what a person has said with a refusal; None where the call was not refused.
-    """
-
-    ends: bool = False
-    shown: bool = False
-    messages: tuple[Message, ...] = ()
-    rejected: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ToolsBegun(Step):
-    """Tool calls that had to wait for others of their answer have begun.
-
-    Attributes:
-        starts: the calls, by their place in the answer.
-    """
-
-    starts: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ChildBegun(Step):
-    """A tool call is a run of another agent, or starts one in the background.
-
-    Attributes:
-        place: the call's place in the model's last answer.
-        run_id: that run.
-        background: whether the call does not wait for it.
-    """
-
-    skippable: ClassVar[bool] = True
-
-    place: int
-    run_id: str
-    background: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ChildEnded(Step):
-    """The run that a tool call is has ended.
-
-    Attributes:
-        place: the call's place in the model's last answer.
-        used: what it used, with its own children.
-    """
-
-    skippable: ClassVar[bool] = True
-
-    place: int
-    used: Metrics
-
-
-@dataclass(frozen=True, slots=True)
 class MessagesAdded(Step):
     """The model is told something between its turns: how runs have ended that it has started.
 
@@ -410,129 +294,6 @@ class MessagesAdded(Step):
 
     messages: tuple[Message, ...]
     ends: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ToolSlice(Step):
-    """A tool has yielded a piece of its result, while somebody reads the run.
-
-    Attributes:
-        place: the call's place in the model's last answer.
-        text: the piece.
-        shown: whether it is a part of the run's answer.
-    """
-
-    skippable: ClassVar[bool] = True
-
-    place: int
-    text: str
-    shown: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CustomHappened(Step):
-    """A tool has told the readers of the run something of its own.
-
-    Attributes:
-        place: the call's place in the model's last answer.
-        kind: the class of the event, as ``module:name``.
-        values: what it holds.
-    """
-
-    skippable: ClassVar[bool] = True
-
-    place: int
-    kind: str
-    values: dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Beside(Step):
-    """A model was asked for the run's own: to think, to make a context smaller, or to embed texts.
-
-    Attributes:
-        name: what it was asked for.
-        metrics: what the call used.
-        model: the model that answered, as its provider names it, where it said so.
-        history: the earlier runs that the model is shown, where it has not answered yet.
-    """
-
-    skippable: ClassVar[bool] = True
-    name: ClassVar[str] = ""
-
-    metrics: Metrics = field(default_factory=Metrics, kw_only=True)
-    model: str | None = field(default=None, kw_only=True)
-    history: tuple[str, ...] = field(default=(), kw_only=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Thought(Beside):
-    """What was thought before the first answer.
-
-    Attributes:
-        thoughts: the thoughts.
-    """
-
-    name: ClassVar[str] = "reasoning_model"
-
-    thoughts: ReasoningSteps
-
-
-@dataclass(frozen=True, slots=True)
-class ResultsCompressed(Beside):
-    """Results of tools were shortened: from now on the model is told these texts in their place.
-
-    Attributes:
-        results: the number of the answer, the call's place in it and the text; None for one that
-            stays as it is.
-        turns: how many times the model had answered: all results by then are shortened.
-        before: how many characters they had.
-    """
-
-    name: ClassVar[str] = "compression_model"
-
-    results: tuple[tuple[int, int, str | None], ...]
-    turns: int = 0
-    before: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationCompacted(Beside):
-    """The oldest messages were summed up: from now on the model is told the summary instead.
-
-    Attributes:
-        summary: what it is told.
-        run_id: the earlier run of the session up to which messages go; empty for this one, or for
-            one that has begun with its steps.
-        count: how many of the run's own messages; None for all of them.
-        turns: how many times the model had answered.
-        replaced: how many messages it is not told any more.
-        tokens_before: how many tokens the conversation had, about.
-        tokens_after: how many it has now.
-    """
-
-    name: ClassVar[str] = "compaction_model"
-
-    summary: str
-    run_id: str
-    count: int | None = None
-    turns: int = 0
-    replaced: int = 0
-    tokens_before: int = 0
-    tokens_after: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TextsEmbedded(Beside):
-    """Texts were embedded, to be found or to look for them.
-
-    Attributes:
-        provider: who serves the model.
-    """
-
-    name: ClassVar[str] = "embedder_model"
-
-    provider: str | None = None
 
 
 AnyStep: TypeAlias = (

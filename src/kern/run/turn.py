@@ -9,8 +9,9 @@ from kern.run.happened import complaint
 from kern.run.message import Message
 from kern.run.requirement import RunRequirement, place_of
 from kern.run.state import StatePatch
-from kern.run.steps import Continued, ModelAnswered, SleepBegun, StepEnded
+from kern.run.steps import Continued, ModelAnswered
 from kern.run.tool import ToolCall, ToolExecution
+from kern.run.tool_steps import SleepBegun, StepEnded
 
 
 @dataclass(slots=True)

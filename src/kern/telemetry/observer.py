@@ -23,8 +23,9 @@ from kern.run.base import RunInfo, RunStatus
 from kern.run.content import text_of
 from kern.run.record import RunRecord
 from kern.run.requirement import CallPaused
-from kern.run.steps import AnyStep, AttemptFailed, Continued, Paused, SleepBegun
+from kern.run.steps import AnyStep, AttemptFailed, Continued, Paused
 from kern.run.tool import ToolCall
+from kern.run.tool_steps import SleepBegun
 from kern.telemetry.attributes import (
     AGENT_ID,
     AGENT_NAME,

@@ -30,11 +30,9 @@ from kern.run.steps import (
     HookEnded,
     Paused,
     SecondaryAnswered,
-    ToolConcluded,
-    ToolEnded,
-    ToolSlice,
 )
 from kern.run.tool import ToolCall, ToolExecution
+from kern.run.tool_steps import ToolConcluded, ToolEnded, ToolSlice
 from kern.server.responses.events import Translator, encoded, frame
 from kern.server.responses.object import Json
 

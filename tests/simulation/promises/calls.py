@@ -8,16 +8,9 @@ from kern.run.base import RunContext
 from kern.run.content import text_of
 from kern.run.entry import read_row
 from kern.run.record import JournalRow
-from kern.run.steps import (
-    FOLLOWUPS,
-    OUTPUT_MODEL,
-    AnyStep,
-    ModelAnswered,
-    SecondaryAnswered,
-    StepEnded,
-    ToolEnded,
-)
+from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, AnyStep, ModelAnswered, SecondaryAnswered
 from kern.run.tool import ToolCall
+from kern.run.tool_steps import StepEnded, ToolEnded
 from tests.simulation.agents import MAX_TURNS, REQUESTS, TOOL_CALL_LIMIT
 from tests.simulation.promises.seen import Seen
 from tests.simulation.tools import ASKS, result_of_work

@@ -4,7 +4,7 @@ from kern.run.codec import parse
 from kern.run.entry import read_row
 from kern.run.record import JournalRow
 from kern.run.state import StatePatch
-from kern.run.steps import ToolEnded
+from kern.run.tool_steps import ToolEnded
 from tests.simulation.agents import HELPERS
 from tests.simulation.promises.seen import Row, Seen
 

@@ -9,7 +9,8 @@ from kern.run.content import Blob, Content, FilePart, text_of
 from kern.run.entry import read_row
 from kern.run.printable import visible
 from kern.run.record import JournalRow, RunRecord
-from kern.run.steps import CallBroken, ModelAnswered, SecondaryAnswered, StepEnded, ToolEnded
+from kern.run.steps import CallBroken, ModelAnswered, SecondaryAnswered
+from kern.run.tool_steps import StepEnded, ToolEnded
 from kern.server.problems import RequestError
 from kern.server.ui.rendering import page
 from kern.server.ui.route import pages_router
