@@ -25,7 +25,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(round(seconds, 3))
 
     monkeypatch.setattr("kern.models.retries.asyncio.sleep", sleep)
-    monkeypatch.setattr("kern.models.retries.random.uniform", lambda low, high: 1.0)
+    monkeypatch.setattr("kern.models.retries.jitter.uniform", lambda low, high: 1.0)
     return waited
 
 
