@@ -20,7 +20,7 @@ from kern.run.approval import Approval
 from kern.run.base import RunStatus
 
 # What runs until it is stopped, and what prints nothing but JSON.
-_OTHERS = {"serve", "worker", "model serve", "users export", "ui"}
+_OTHERS = {"serve", "worker", "mcp", "model serve", "users export", "ui"}
 
 
 @pytest.fixture(params=["postgres", "sqlite"])

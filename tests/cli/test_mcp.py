@@ -35,6 +35,21 @@ agent = Agent("Tester", OpenAIResponses("test-model", max_retries=0), tools=[pay
 """
 )
 
+SLOW = (
+    APP
+    + """
+from anyio import AsyncFile, sleep
+
+write = AsyncFile.write
+
+async def slowly(self, line):  # As on a busy machine.
+    await sleep(0.3)
+    return await write(self, line)
+
+AsyncFile.write = slowly
+"""
+)
+
 
 @pytest.fixture
 def settings(sqlite_db: SqliteDb, server: ResponsesServer) -> Mapping[str, str]:
@@ -98,10 +113,11 @@ async def test_a_call_that_is_cancelled_stops_its_run(
 async def test_at_its_end_calls_get_a_receipt_and_runs_go_on_at_the_next_start(
     tmp_path: Path, settings: Mapping[str, str], server: ResponsesServer
 ) -> None:
-    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "app.py").write_text(SLOW)
     server.script += [Reply.hang(), Reply.text("At last.")]
     patient = {**settings, "KERN_MCP_WAIT": "60"}
     async with over_pipes(tmp_path, patient, "app:agent") as client:
+        await client.list_tools()  # Else it does after the receipt, to check its form.
         call = asyncio.create_task(client.call_tool("tester", {"input": "Wait."}))
         await _asked(server, 1)
         _kern_mcp().send_signal(signal.SIGTERM)

@@ -133,6 +133,7 @@ def test_a_variable_that_is_no_setting_is_told_once(
     monkeypatch.setattr(settings, "_warned", set())
     monkeypatch.setenv("KERN_HEARTBEET", "5")
     monkeypatch.setenv("KERN_DB_URL", "sqlite:///kern.db")
+    monkeypatch.setenv("KERN_IDEMPOTENCY_KEY", "of a script of a skill")
     for _ in range(2):
         Settings.of()
     [told] = [record.getMessage() for record in caplog.records]

@@ -1,6 +1,7 @@
 """An agent whose tools are agents of another program: approvals of theirs are asked for here."""
 
 import os
+import sys
 from pathlib import Path
 
 from mcp import StdioServerParameters
@@ -14,7 +15,7 @@ HERE = Path(__file__).parent
 
 library = MCPTools(
     server_params=StdioServerParameters(
-        command="kern",
+        command=str(Path(sys.executable).with_name("kern")),
         args=["mcp", "desk:agents"],
         env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
     ),

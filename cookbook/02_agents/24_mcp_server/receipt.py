@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 from mcp import StdioServerParameters, stdio_client
@@ -10,7 +11,7 @@ from mcp.client import Client
 HERE = Path(__file__).parent
 
 desk = StdioServerParameters(
-    command="kern",
+    command=str(Path(sys.executable).with_name("kern")),
     args=["mcp", "desk:agents"],
     env={
         **os.environ,

@@ -24,6 +24,7 @@ _KNOWN = (
     "KERN_DB_URL",
     "KERN_HEARTBEAT",
     "KERN_HOME",
+    "KERN_IDEMPOTENCY_KEY",  # not a setting: scripts of skills are given it, and may use kern
     "KERN_IN_PROCESS_WORKER",
     "KERN_JWT_AUDIENCE",
     "KERN_JWT_ISSUER",

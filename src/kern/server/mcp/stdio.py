@@ -14,6 +14,9 @@ from kern.server.mcp.agents import AgentServer
 from kern.server.mcp.settings import Settings
 from kern.server.service import AnyAgent, Service
 
+# How long after a signal what open calls return may take to be written and read, in seconds.
+_LAST_WORD = 1.0
+
 
 async def serve_stdio(
     agents: list[AnyAgent],
@@ -44,16 +47,22 @@ async def serve_stdio(
         return caller
 
     served = AgentServer(service, Settings.from_environment(), caller_of, is_one_client=True)
-    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[int] = loop.create_future()
+
+    def stop() -> None:
+        if not stopping.done():
+            stopping.set_result(len(service.streams))
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    stopping = asyncio.create_task(stopped.wait())
+        loop.add_signal_handler(number, stop)
     async with lifespan(service, worker=worker, grace=grace):
         serving = asyncio.create_task(_serve(served), name="kern mcp")
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done() and stopping.result():
+        # That calls have returned says nothing of the pipe, which their receipts go through yet.
+        await asyncio.wait({serving}, timeout=_LAST_WORD)
     if serving.done():
-        stopping.cancel()
         serving.result()
     # Else it waits in a thread for a line that may never come: the process ends without it.
 
