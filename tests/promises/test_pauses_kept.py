@@ -10,7 +10,7 @@ import pytest
 from kern.agent import Agent
 from kern.agent.definition import runtime_of
 from kern.db.database import Database
-from kern.errors import RunStateError
+from kern.errors import RequirementExpiredError, RunStateError
 from kern.exceptions import ApprovalRequired
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
@@ -108,6 +108,11 @@ async def test_a_run_ends_with_what_nobody_has_answered_and_asks_anew_when_it_is
     await expired(run)
     failed = await counter.wake()
     assert (failed.status, failed.error_kind) == (RunStatus.error, "RequirementExpiredError")
+    with pytest.raises(RequirementExpiredError, match="in time"):
+        await counter.agent.arun("Do it.", run_id="run")
+    with pytest.raises(RequirementExpiredError, match="in time"):
+        async for _ in counter.agent.arun("Do it.", run_id="run", stream=True, background=True):
+            pass
     await counter.agent.aretry_run("run")
     again = await counter.again()
     assert again.is_paused

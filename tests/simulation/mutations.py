@@ -30,6 +30,7 @@ from kern.run.base import RunStatus
 from kern.run.fold import RunState
 from kern.run.record import JournalRow, NewRun, RunRecord, Settlement
 from kern.run.state import StatePatch
+from tests.simulation.plans import Habits
 from tests.simulation.weather import Weather
 
 _RUNS = "kern_sessions_runs"
@@ -43,6 +44,12 @@ _DEADLY = Weather(deaths=10)
 _DEPLOYS = Weather(shutdowns=20)
 _FORGETFUL = Weather(lost_answer=0.2)
 
+_HABITS = Habits()
+_CANCELLING = Habits(agents=("plain",), acts=(10, 0, 10, 0, 0, 0), children=0.6)
+_CURIOUS = Habits(agents=("curious",), children=0)
+_NESTING = Habits(agents=("plain",), children=0.6)
+_READING = Habits(acts=(10, 0, 0, 0, 20, 0), children=0)
+
 _OTHER_EVENT = r"event \d+ of .* (came after|was)"
 
 
@@ -54,29 +61,29 @@ class Mutation(NamedTuple):
         apply: puts it back while entered.
         weather: a weather in which it shows.
         breach: what the promises say of it, as a regular expression.
-        first: the first world that is tried; most worlds hide it.
+        habits: what users ask for that it may show.
     """
 
     name: str
     apply: Callable[[], _Patch]
     weather: Weather
     breach: str
-    first: int = 0
+    habits: Habits
 
 
 MUTATIONS: list[Mutation] = []
 
 
 def _mutation(
-    weather: Weather, breach: str, first: int = 0
+    weather: Weather, breach: str, habits: Habits = _HABITS
 ) -> Callable[[Callable[[], _Patch]], None]:
     def add(apply: Callable[[], _Patch]) -> None:
-        MUTATIONS.append(Mutation(apply.__name__.replace("_", " "), apply, weather, breach, first))
+        MUTATIONS.append(Mutation(apply.__name__.replace("_", " "), apply, weather, breach, habits))
 
     return add
 
 
-@_mutation(_FREEZING, "settle by attempt .* not refused", first=86)
+@_mutation(_FREEZING, "settle by attempt .* not refused")
 def unfenced_settle() -> _Patch:
     settle = Attempts.settle
 
@@ -122,7 +129,7 @@ def waiter_without_a_bound() -> _Patch:
     return patch.object(Waiting, "_look_again", 1e9)
 
 
-@_mutation(_DEAF, r"\.\d+ (began|completed), though", first=33)
+@_mutation(_DEAF, "(began|completed), though r.* was cancelled| long after ", _CANCELLING)
 def child_that_escapes() -> _Patch:
     return patch.object(Submission, "_is_orphan", lambda *_: False)
 
@@ -140,7 +147,7 @@ def session_lock_handed_to_two() -> _Patch:
     return patch.object(SessionLock, "take", mutated)
 
 
-@_mutation(_DEAF, "above the limit", first=11)
+@_mutation(_DEAF, "above the limit")
 def limit_that_is_not_kept() -> _Patch:
     return patch.object(Limits, "wait", lambda *_: False)
 
@@ -220,7 +227,7 @@ def fold_that_forgets_what_is_void() -> _Patch:
     return patch.object(RunState, "voids", _constant(lambda _: False))
 
 
-@_mutation(_DEPLOYS, _OTHER_EVENT, first=7)
+@_mutation(_DEPLOYS, _OTHER_EVENT, _READING)
 def pieces_that_nothing_covers() -> _Patch:
     settle = Attempts.settle
 
@@ -246,7 +253,7 @@ def arguments_that_are_lost() -> _Patch:
     return patch.object(decisions, "arguments_of", lambda _: None)
 
 
-@_mutation(_DEPLOYS, "output_model of .* was asked again", first=32)
+@_mutation(_DEADLY, "output_model of .* was asked again", _CURIOUS)
 def secondary_model_that_is_always_due() -> _Patch:
     return patch.object(finishing, "_is_due", lambda *_: True)
 
@@ -263,12 +270,12 @@ def claim_of_any_version() -> _Patch:
     return patch.object(Attempts, "claim", mutated)
 
 
-@_mutation(_CALM, "were told .*2.* times")
+@_mutation(_CALM, "were told .*2.* times", _NESTING)
 def parent_that_is_followed_whatever_it_knows() -> _Patch:
     return patch.object(telling, "fold", lambda _: RunState())
 
 
-@_mutation(_CALM, "were told .*0] times")
+@_mutation(_CALM, "were told .*0] times", _NESTING)
 def end_that_is_told_to_nobody_at_work() -> _Patch:
     async def is_told(store: Store, run_id: str, _tries: int) -> float | None:
         child = await store.get(run_id)

@@ -1,5 +1,6 @@
 """What runs do: a plan is a run's input, so any process can execute it, and its answer is known."""
 
+from dataclasses import dataclass
 from random import Random
 from typing import Literal, TypeAlias, TypedDict
 
@@ -16,6 +17,21 @@ _TOOLS = (
 )
 
 _HOW: tuple[How, ...] = ("wait", "wait", "call", "poll", "leave")
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What users ask for: a world in which they ask for all of it has little of each.
+
+    Attributes:
+        agents: whose runs they and their runs ask for; who is named twice is asked twice as often.
+        acts: how often they submit, run, cancel, await, read and retry.
+        children: the chance that a step is a child run.
+    """
+
+    agents: tuple[str, ...] = AGENTS
+    acts: tuple[int, int, int, int, int, int] = (10, 3, 3, 3, 6, 2)
+    children: float = 0.25
 
 
 class Step(TypedDict):
@@ -41,11 +57,11 @@ class Plan(TypedDict):
     turns: list[list[Step]]
 
 
-def plan(random: Random, run_id: str, agent_id: str, depth: int = 3) -> Plan:
+def plan(random: Random, habits: Habits, run_id: str, agent_id: str, depth: int = 3) -> Plan:
     """Return a plan for a run of an agent, in which children are at most so deep."""
     turns = [
         [
-            _step(random, f"{run_id}.{turn}{place}", agent_id, depth)
+            _step(random, habits, f"{run_id}.{turn}{place}", agent_id, depth)
             for place in range(random.randint(1, 3))
         ]
         for turn in range(random.randint(0, 3))
@@ -57,9 +73,9 @@ def plan(random: Random, run_id: str, agent_id: str, depth: int = 3) -> Plan:
     return Plan(id=run_id, think=random.uniform(0.01, 2), failures=failures, turns=turns)
 
 
-def _step(random: Random, run_id: str, parent: str, depth: int) -> Step:
-    has_child = depth > 1 and random.random() < 0.25
-    agent_id, how = random.choice(AGENTS), random.choice(_HOW)
+def _step(random: Random, habits: Habits, run_id: str, parent: str, depth: int) -> Step:
+    has_child = depth > 1 and random.random() < habits.children
+    agent_id, how = random.choice(habits.agents), random.choice(_HOW)
     if parent == "scarce" and how == "poll":
         how = "wait"  # Who polls holds its place under the limit, and its child may need it.
     helpers = {"plain": "helper", "helper": "second"}
@@ -70,7 +86,7 @@ def _step(random: Random, run_id: str, parent: str, depth: int) -> Step:
     return Step(
         tool=helped if is_helped else "delegate" if has_child else random.choice(_TOOLS),
         seconds=random.uniform(0.01, 4),
-        child=plan(random, run_id, agent_id, depth - 1) if has_child else None,
+        child=plan(random, habits, run_id, agent_id, depth - 1) if has_child else None,
         how=how,
         agent=agent_id,
     )

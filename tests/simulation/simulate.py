@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tests.simulation.plans import Habits
 from tests.simulation.promises.seen import BreachError
 from tests.simulation.story import tell
 from tests.simulation.surroundings import virtual
@@ -40,18 +41,19 @@ class Outcome:
         )
 
 
-def simulate(seed: int, storm: Weather | None = None) -> Outcome:
+def simulate(seed: int, storm: Weather | None = None, habits: Habits | None = None) -> Outcome:
     """Let a world live, and hold the promises against what happens in it.
 
     Args:
         seed: where all chance comes from.
         storm: what goes wrong at first; by default that is chance, too.
+        habits: what its users ask for, and how often.
     """
     world = World(seed, storm)
     breach = None
     with virtual(world, seed):
         try:
-            world.run(tell(world))
+            world.run(tell(world, habits or Habits()))
         except BreachError as error:
             breach = str(error)
         finally:

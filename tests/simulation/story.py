@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from tests.simulation.faults import Faults
+from tests.simulation.plans import Habits
 from tests.simulation.users import Users
 from tests.simulation.world import World
 
@@ -11,15 +12,15 @@ from tests.simulation.world import World
 _SLACK = 600.0
 
 
-async def tell(world: World) -> None:
-    """Let a world begin, live and end."""
+async def tell(world: World, habits: Habits) -> None:
+    """Let a world begin, live and end, whose users have such habits."""
     random, seen = world.random, world.seen
     world.states.set_budget()
     for _ in range(random.randint(1, 3)):
         world.start(is_worker=True)
     for _ in range(random.randint(1, 2)):
         world.start(is_worker=False)
-    faults, users = Faults(world), Users(world)
+    faults, users = Faults(world), Users(world, habits)
     for _ in range(random.randint(3, 25)):
         await asyncio.sleep(random.expovariate(1.0))
         users.act()

@@ -21,12 +21,15 @@ from kern.errors import (
 from kern.run.agent import RunOutput
 from kern.run.event import RunOutputEvent
 from kern.run.requirement import RunRequirement
-from tests.simulation.plans import AGENTS, length, plan
+from tests.simulation.plans import Habits, length, plan
 from tests.simulation.promises.counted import Counted
 from tests.simulation.promises.seen import Row, Waiter
 from tests.simulation.world import Process, World
 
 Result = TypeVar("Result")
+
+_FAILURES = (ModelError, UsageLimitError, RequirementExpiredError, RunTimeoutError)
+"""What runs fail of, which is raised to those who ask for them."""
 
 _POLICIES: tuple[SessionPolicy, ...] = ("queue", "parallel", "interrupt")
 
@@ -39,11 +42,12 @@ class Users:
         unread: the runs whose streams are yet to be read to the end.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, habits: Habits) -> None:
         """Have asked for nothing yet."""
         self.work = 0.0
         self.unread: list[str] = []
         self._world = world
+        self._habits = habits
         self._random = world.random
         self._seen = world.seen
         self._told = world.told
@@ -54,7 +58,7 @@ class Users:
     def act(self) -> None:
         """Have a process do something."""
         acts = [self._submit, self._run, self._cancel, self._wait, self._stream, self._retry]
-        self._do(self._random.choices(acts, [10, 3, 3, 3, 6, 2])[0])
+        self._do(self._random.choices(acts, self._habits.acts)[0])
         self.decide()
 
     def decide(self) -> None:
@@ -76,8 +80,8 @@ class Users:
     def _new_run(self) -> str:
         """Plan a run, and return its id."""
         run_id = f"r{len(self._asked) + 1}"
-        agent_id = self._random.choice(AGENTS)
-        planned = plan(self._random, run_id, agent_id)
+        agent_id = self._random.choice(self._habits.agents)
+        planned = plan(self._random, self._habits, run_id, agent_id)
         self.work += length(planned)
         session_id = self._random.choice(self._sessions)
         self._asked[run_id] = agent_id, session_id, json.dumps(planned)
@@ -142,7 +146,7 @@ class Users:
             output = await running
             if isinstance(output, RunOutput):
                 self._told.end(run_id, output.status, "arun")
-        except (ModelError, UsageLimitError, RequirementExpiredError):
+        except _FAILURES:
             self._told.end(run_id, "ERROR", "arun")
         except asyncio.CancelledError:
             if cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
@@ -207,7 +211,7 @@ class Users:
         self, process: Process, run_id: str, events: AsyncGenerator[RunOutputEvent]
     ) -> None:
         """Submit a run and read its stream."""
-        with suppress(ModelError, UsageLimitError, RunTimeoutError):
+        with suppress(*_FAILURES):
             await self._read(process, run_id, events)
 
     async def _read(
@@ -293,7 +297,7 @@ class Users:
                 self._told.end(row.run_id, ended.status, "acontinue_run")
         except RunStateError:
             return counted.refused()
-        except (ModelError, UsageLimitError, RequirementExpiredError, RunTimeoutError) as error:
+        except _FAILURES as error:
             if error.run_output is None:  # By this clock it has expired; the run has not gone on.
                 return counted.refused()
             self._told.end(row.run_id, "ERROR", "acontinue_run")

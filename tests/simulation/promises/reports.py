@@ -27,7 +27,7 @@ class Reports:
             if row.webhook != PARENT:
                 continue
             parent = self._seen.rows[row.parent_run_id or ""]
-            told = [self._told(row, parent, each) for each in range(1, row.attempt + 1)]
+            told = [self._told(row, parent, each) for each in range(row.attempt + 1)]
             least = 0 if parent.status == "CANCELLED" else 1
             if not least <= told[-1] <= 1 or max(told) > 1:
                 self._seen.breach(
