@@ -58,7 +58,8 @@ async def serve_stdio(
         loop.add_signal_handler(number, stop)
     async with lifespan(service, worker=worker, grace=grace):
         serving = asyncio.create_task(_serve(served), name="kern mcp")
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {serving, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done() and stopping.result():
         # That calls have returned says nothing of the pipe, which their receipts go through yet.
         await asyncio.wait({serving}, timeout=_LAST_WORD)
