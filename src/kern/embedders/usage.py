@@ -1,4 +1,4 @@
-"""What embeddings have used, for whoever counts it."""
+"""What embeddings have used, for those who count it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -11,7 +11,7 @@ from kern.run.codec import check_id, check_user
 __all__ = ["UserMemory"]
 
 NOBODY = "default"
-"""The user of whom is remembered what is said where no user is named."""
+"""The user whose memories are those of runs without a user."""
 
 LONGEST = 10_000
 """How many characters a memory has at most, and what it came from and is said of it."""
@@ -74,7 +74,7 @@ class UserMemory:
 
 
 def user_of(user_id: object) -> str:
-    """Return of whom is remembered what is said on behalf of this user.
+    """Return whose memories those of a run with this user are.
 
     Raises:
         InvalidInputError: it cannot be an id.

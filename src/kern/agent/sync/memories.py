@@ -14,8 +14,8 @@ class SyncUserMemories(UserMemories[Deps, Output]):
         """Return what is remembered of a user, the last changed first.
 
         Args:
-            user_id: the user; by default the agent's, or else ``"default"``: of whom is remembered
-                what was said on behalf of nobody.
+            user_id: the user; by default the agent's, or else ``"default"``, whose memories are
+                those of runs without a user.
 
         Raises:
             ConfigurationError: the agent has no db.
