@@ -12,6 +12,7 @@ from kern.dispatch.submission import Submission
 from kern.errors import DatabaseUnavailableError
 from kern.execution.attempt import Attempt
 from kern.execution.executor import Executor
+from kern.execution.from_record import attempt_of
 from kern.execution.journal import Emit
 from kern.execution.output import handed_out
 from kern.execution.settling import erase_unstored, settle
@@ -93,7 +94,7 @@ class Foreground:
             DatabaseError: its end was not stored.
             Exception: what the run failed of; it is settled as ERROR by then.
         """
-        attempt = Attempt.begin(record, spec, self._store, emit=emit, foreground=True, told=told)
+        attempt = attempt_of(record, spec, self._store, emit=emit, foreground=True, told=told)
         self._in_hand.add(record.run_id)
         try:
             return await carry(self._executor, attempt)

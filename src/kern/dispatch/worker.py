@@ -18,6 +18,7 @@ from kern.dispatch.slots import Slots
 from kern.errors import DatabaseError, DatabaseUnavailableError, NewerJournalError
 from kern.execution.attempt import Attempt
 from kern.execution.executor import Executor
+from kern.execution.from_record import attempt_of
 from kern.execution.nesting import OpenCalls
 from kern.execution.observing import everywhere
 from kern.execution.spec import Spec
@@ -317,7 +318,7 @@ class Worker:
             await self._store.admit(record.agent_id, record.user_id, claim)
 
     def _attempt(self, record: RunRecord, spec: Spec, *, is_pinned: bool) -> Attempt:
-        attempt = Attempt.begin(record, spec, self._store, is_pinned=is_pinned)
+        attempt = attempt_of(record, spec, self._store, is_pinned=is_pinned)
         if spec.tools or spec.toolsets:
             attempt.calls = OpenCalls(_Yield(self, spec, record).on_change)
         return attempt
