@@ -67,8 +67,8 @@ def needed(attempt: Attempt, number: int, place: int, tool: Tool) -> Requirement
     turns = attempt.state.turns
     turn = turns[-1] if number <= len(turns) else None
     waiting = None if turn is None or turn.waiting is None else turn.waiting.get(place)
-    # What has expired is asked anew: by what asks before the call, or by the call itself. So is what
-    # a call has asked of the run that this one was branched off.
+    # What has expired is asked anew: by what asks before the call, or by the call itself. So is
+    # what a call has asked for in the run that this one was branched off.
     if waiting and (waiting[0].call is None or _is_asked(attempt, number, place, waiting)):
         return waiting[0].kind
     if tool.on_interrupt == "pause" and is_interrupted(attempt, number, place):
