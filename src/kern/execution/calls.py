@@ -6,10 +6,11 @@ Calls of sequential tools are made alone: a turn's calls are made in groups, one
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence, Set
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 
 from kern.errors import (
+    DatabaseUnavailableError,
     InvalidInputError,
     ThreadLimitError,
     described,
@@ -256,4 +257,7 @@ async def _make_with(
         current_user.reset(user)
     if steps.left is not None and result.is_error:  # It was stopped, and has not returned.
         raise steps.left
+    if steps.cancel_child is not None:  # The call did not wait for its end, and nobody will.
+        with suppress(DatabaseUnavailableError):  # It is repeated until it is stored.
+            await steps.cancel_child()
     return result
