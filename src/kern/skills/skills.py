@@ -9,6 +9,7 @@ from kern.keywords import public
 from kern.run.base import RunContext
 from kern.run.numbers import check_seconds
 from kern.run.printable import printable
+from kern.run.tags import tagged
 from kern.skills.files import path_in, text_of
 from kern.skills.loaders import SkillLoader
 from kern.skills.scripts import execute as execute_script
@@ -125,7 +126,7 @@ class Skills:
         if not self._skills:
             return ""
         named = [f"- {_line(each.name)}: {_line(each.description)}" for each in self._all]
-        return "\n".join([_TOLD, "<skills>", *named, "</skills>"])
+        return tagged("skills", "\n".join(named), _TOLD)
 
     def get_tools(self) -> list[Tool]:
         """Return the tools by which a model uses the skills."""
