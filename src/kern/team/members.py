@@ -9,6 +9,7 @@ from kern.agent.as_tool import SubAgent
 from kern.errors import ConfigurationError
 from kern.execution.child import members_among
 from kern.execution.written import tagged
+from kern.keywords import shown
 from kern.models.form import Form
 
 Mode: TypeAlias = Literal["coordinate", "route"]
@@ -55,8 +56,8 @@ def members_by_id(given: object, what: str = "members") -> dict[str, SubAgent]:
         )
     found: dict[str, SubAgent] = {}
     for each in given:
-        if not callable(getattr(each, "child_run", None)):
-            raise ConfigurationError(f"{what} must be agents and teams, not {each!r:.80}.")
+        if isinstance(each, type) or not callable(getattr(each, "child_run", None)):
+            raise ConfigurationError(f"{what} must be agents and teams, not {shown(each)}.")
         member = cast("SubAgent", each)
         if not member.is_named:
             raise ConfigurationError(
