@@ -88,7 +88,7 @@ class StartTool(AgentTool, BackgroundTool):
             told = f"{told} {AT_ONCE}"
         super().__init__(
             agent,
-            f"start_{tool_name(agent, 'as_tool')}"[:64] if name is None else name,
+            f"start_{tool_name(agent)}"[:64] if name is None else name,
             told,
             **rules,
         )

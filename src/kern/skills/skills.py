@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 from kern.errors import ConfigurationError, InvalidInputError
-from kern.keywords import public
+from kern.keywords import public, shown
 from kern.run.base import RunContext
 from kern.run.numbers import check_seconds
 from kern.run.printable import printable
@@ -95,7 +95,7 @@ class Skills:
         for loader in self.loaders:
             if not isinstance(loader, SkillLoader):
                 raise ConfigurationError(
-                    f"loaders must be a list such as [LocalSkills(path)], not {loader!r:.80}."
+                    f"loaders must be a list such as [LocalSkills(path)], not {shown(loader)}."
                 )
             for skill in loader.load():
                 if found.setdefault(skill.name, skill) is not skill:
@@ -214,8 +214,8 @@ class Skills:
 
 
 def _line(text: str) -> str:
-    """Return a text of a skill's author as it is listed: it ends neither its line nor the list."""
-    return printable(" ".join(text.split())).replace("<", "&lt;")
+    """Return a text of a skill's author as it is listed: it does not end its line."""
+    return printable(" ".join(text.split()))
 
 
 def _executes(execute: bool = False) -> bool:
