@@ -7,17 +7,13 @@ from typing import Literal, TypeAlias
 
 from kern.agent.as_tool import SubAgent, is_sub_agent
 from kern.errors import ConfigurationError
-from kern.execution.child import members_among
+from kern.execution.child import DELEGATE, members_among
 from kern.keywords import shown
 from kern.models.form import Form
 from kern.run.tags import tagged
 
 Mode: TypeAlias = Literal["coordinate", "route"]
 """Who answers: the leader, with what its members have found; or the member that it has chosen."""
-
-DELEGATE = "delegate_task_to_member"
-"""The tool with which a leader gives a member a task."""
-
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
