@@ -6,8 +6,20 @@ from typing import Literal, NamedTuple, TypeAlias
 from kern.run.metrics import Metrics
 
 SpanKind: TypeAlias = Literal[
-    *("attempt", "model", "tool", "agent", "member", "step", "sleep", "event", "content"),
-    *("hook", "told", "pause", "continued", "damage"),
+    "attempt",
+    "model",
+    "tool",
+    "agent",
+    "member",
+    "step",
+    "sleep",
+    "event",
+    "content",
+    "hook",
+    "told",
+    "pause",
+    "continued",
+    "damage",
 ]
 
 MOST = 2000

@@ -15,6 +15,7 @@ from kern.run.tags import tagged
 Mode: TypeAlias = Literal["coordinate", "route"]
 """Who answers: the leader, with what its members have found; or the member that it has chosen."""
 
+
 @dataclass(frozen=True, slots=True)
 class Delegation:
     """How a leader hands its work on.
