@@ -45,14 +45,15 @@ _SERVER = {
     "wal_level": "minimal",
 }
 
-# The rooms whose tests may have tables that others have left: none of them looks at the tables
-# themselves, but those of these files.
-_MAY_SHARE_TABLES = ("agent", "execution", "promises", "tools")
+# What looks at the tables themselves has new ones; all others may have what earlier tests have left.
 _OF_THE_TABLES = (
     "test_database_outage.py",
     "test_flat_cost.py",
     "test_large_results.py",
+    "test_million.py",
     "test_outages.py",
+    "test_postgres_damage.py",
+    "test_postgres_schema.py",
 )
 
 
@@ -159,12 +160,8 @@ def postgres_db(
     request: pytest.FixtureRequest, postgres: EmbeddedPostgres, used_tables: UsedTables
 ) -> Iterator[PostgresDb]:
     """An empty database in PostgreSQL."""
-    file = request.path.relative_to(Path(__file__).parent)
-    is_new = (
-        "table" in request.fixturenames  # Something else has it, too.
-        or file.parts[0] not in _MAY_SHARE_TABLES
-        or file.name in _OF_THE_TABLES
-    )
+    # What names its table itself has something else in it, too.
+    is_new = "table" in request.fixturenames or request.path.name in _OF_THE_TABLES
     found = None if is_new else used_tables.take()
     table: str = found or request.getfixturevalue("table")
     # The driver leaves its connection open where a test ends while it is asking for TLS.
