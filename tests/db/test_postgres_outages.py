@@ -245,7 +245,7 @@ async def test_sessions_that_an_administrator_ends_are_replaced(
     )
     begun = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE $1 AND state = 'active'"
     async with asyncio.timeout(20):
-        while not await admin.fetchval(begun, "SELECT pg_sleep(20), 'to be ended'%"):
+        while not await admin.fetchval(begun, "SELECT pg_sleep(20), 'to be ended'%"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert await admin.fetchval(end) >= 4
     with pytest.raises(DatabaseUnavailableError):
