@@ -14,6 +14,12 @@ from kern.run.cancel import acancel_run, cancel_run
 from kern.testing import Reply, ResponsesServer
 
 
+@pytest.fixture(autouse=True)
+def _looks_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have processes look by themselves so late that they have to be told."""
+    monkeypatch.setenv("KERN_HEARTBEAT", "600")
+
+
 async def test_a_cancel_closes_the_connection_to_the_model(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:

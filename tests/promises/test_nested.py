@@ -49,7 +49,7 @@ def tree(db: Database, model: OpenAIResponses, depth: int, **options: Any) -> Ag
     return Agent(f"Level {depth}", model, db=db, tools=[delegate], **options)
 
 
-async def runs_of(agent: Agent, count: int, timeout: float = 15.0) -> set[tuple[str, str | None]]:
+async def runs_of(agent: Agent, count: int, timeout: float = 40.0) -> set[tuple[str, str | None]]:
     """Return how so many runs have ended, and what their tools were told."""
     runs = [await agent.arun(f"Run {number}", background=True) for number in range(count)]
     return {
@@ -101,7 +101,7 @@ async def test_a_run_whose_child_is_of_its_own_agent_and_user_goes_on_at_the_lim
     options: dict[str, Any] = {limit: 1}
     agent = Agent("Self", model, db=db, tools=[delegate], **options)
     runs = [await agent.arun("Begin", background=True, user_id="ada") for _ in range(2)]
-    ends = await all_ended(agent, runs, 15)
+    ends = await all_ended(agent, runs)
     assert [run.tools[0].result for run in ends] == ["COMPLETED: Done."] * 2
 
 
