@@ -36,6 +36,9 @@ from kern.testing import ResponsesServer
 _numbers = count()
 _EARLIER = pytest.StashKey[set[threading.Thread]]()
 
+# Threads that outlive a test's loop, and log by themselves; servers that tests share are others.
+_LASTING = ("kern-heart", "kern-sqlite", "kern-telemetry", "Otel")
+
 # What the machine may say of keys, servers and certificates.
 _FOREIGN = ("ANTHROPIC_", "GEMINI_", "GOOGLE_", "KERN_", "OPENAI_", "PGQUEUER_", "SSL_CERT_")
 
@@ -93,9 +96,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Note which threads there are before a test; those that call users' functions are shared."""
-    threads = {each for each in threading.enumerate() if not each.name.startswith("kern-tool")}
-    item.stash[_EARLIER] = threads - {threading.current_thread()}
+    """Note which threads still do what earlier tests have begun."""
+    item.stash[_EARLIER] = {
+        each for each in threading.enumerate() if each.name.startswith(_LASTING)
+    }
 
 
 @pytest.fixture
