@@ -13,15 +13,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.finishing import ask_secondary
 from kern.execution.journal import StaleAttemptError
 from kern.execution.memory_rules import MemoryRules
-from kern.memory.capture import (
-    SHOWN,
-    Capture,
-    asked,
-    changes_in,
-    line_of,
-    said_between,
-    told_of,
-)
+from kern.memory.capture import SHOWN, Capture, asked, changes_in, line_of, said_between, told_of
 from kern.memory.changes import MemoryChanges, MemoryFilter
 from kern.memory.user_memory import storable, user_of
 from kern.run.base import RunContext
