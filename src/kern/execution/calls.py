@@ -5,10 +5,11 @@ Calls of sequential tools are made alone: a turn's calls are made in groups, one
 
 import logging
 from collections.abc import Coroutine, Sequence, Set
+from contextlib import suppress
 from functools import partial
 
 from kern.aio.tasks import together
-from kern.errors import InvalidInputError, ThreadLimitError, described
+from kern.errors import DatabaseUnavailableError, InvalidInputError, ThreadLimitError, described
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_result
 from kern.execution.due_calls import Calls, check_calls, clients_of, groups, person_for, refusal_of
@@ -237,4 +238,7 @@ async def _make_with(
         steps.end()
     if steps.left is not None and result.is_error:  # It was stopped, and has not returned.
         raise steps.left
+    if steps.cancel_child is not None:  # The call did not wait for its end, and nobody will.
+        with suppress(DatabaseUnavailableError):  # It is repeated until it is stored.
+            await steps.cancel_child()
     return result

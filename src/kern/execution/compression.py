@@ -10,12 +10,13 @@ from kern.compression.rules import Compacting, Compression, Shortening
 from kern.errors import BudgetExceededError, ModelError, UsageLimitError
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import is_kept_text, whole
-from kern.execution.compacted import Conversation, size_of, transcript
+from kern.execution.compacted import Conversation, size_of
 from kern.execution.finishing import ask_secondary
 from kern.models.base import ModelResponse
 from kern.run.beside_steps import ConversationCompacted, ResultsCompressed
 from kern.run.content import FilePart, TextPart, text_of
 from kern.run.message import Message, Metrics
+from kern.run.tags import shortened, tagged, transcript
 from kern.run.turn import Turn
 
 logger = logging.getLogger("kern")
@@ -25,6 +26,9 @@ _SHORT = 200
 
 # How many characters of a result are shown to who shortens it: its beginning and its end.
 _MOST = 400_000
+
+# How many characters of one message are told to who sums up, and of what a tool was called for.
+_LONGEST = 20_000
 
 # How many results are shortened side by side.
 _AT_ONCE = 4
@@ -110,12 +114,13 @@ async def _shorten_one(
         attempt.store, [Message("tool", content)], attempt.blobs, attempt.loaded
     )
     result = message.text
-    told = result if len(result) <= _MOST else f"{result[: _MOST // 2]} […] {result[-_MOST // 2 :]}"
-    asked = (
-        f"The assistant was asked:\n{_question(attempt)}\n\nIt has called {call.name} "
-        f"{call.arguments}\n\n<result>\n{told}\n</result>"
-    )
-    messages = [Message("system", how.prompt), Message("user", asked)]
+    question, called = _question(attempt), f"{call.name} {call.arguments}"
+    asked = [
+        tagged("asked", shortened(question, _LONGEST), "The assistant was asked:"),
+        tagged("call", shortened(called, _LONGEST), "It has called a tool:"),
+        tagged("result", shortened(result, _MOST), "This is the result:"),
+    ]
+    messages = [Message("system", how.prompt), Message("user", "\n\n".join(asked))]
     keep = partial(_keep_result, attempt, how, turn, place, len(result))
     async with room:
         try:
@@ -182,9 +187,10 @@ async def _compact(attempt: Attempt, how: Compacting) -> None:
         replaced = await whole(attempt.store, replaced, attempt.blobs, attempt.loaded)
     if is_long and size_of(replaced) < _SHARE * size_of(told):
         return
+    before = [] if last is None else [tagged("earlier_summary", last.summary)]
     messages = [
         Message("system", how.prompt),
-        Message("user", transcript(replaced, None if last is None else last.summary)),
+        Message("user", "\n".join([*before, transcript(replaced, _LONGEST)])),
     ]
     model = how.model or attempt.spec.model
     try:

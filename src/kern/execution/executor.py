@@ -249,7 +249,7 @@ class Executor:
         raised: BaseException | None = None
         try:
             await around_run(middleware, attempt.info, partial(self._carry_inside, execution))()
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
             if execution.ended and isinstance(error, asyncio.CancelledError):
                 raise
             raised = error
@@ -308,6 +308,10 @@ class Executor:
                 await refuse(attempt, str(error), self._unserved_timeout)
                 return _told(attempt, started)
             fail(attempt, error)
+        except SystemExit as error:  # It would end the process, and with it the runs of others.
+            failed = RuntimeError(f"SystemExit: {error}")
+            failed.__cause__ = error
+            fail(attempt, failed)
         except Exception as error:
             fail(attempt, too_long(attempt) if limit and limit.expired() else error)
         match execution.end():

@@ -11,13 +11,13 @@ from kern.execution.attempt import Attempt
 from kern.execution.context import with_text
 from kern.execution.finishing import ask_secondary
 from kern.execution.reasoning_rules import Thinking
-from kern.execution.written import tagged
 from kern.models.base import ModelResponse
 from kern.models.form import UnfitError
 from kern.reasoning.step import ReasoningStep, ReasoningSteps
 from kern.run.beside import thoughts_of
 from kern.run.beside_steps import Thought
 from kern.run.message import Message
+from kern.run.tags import tagged
 
 logger = logging.getLogger("kern")
 

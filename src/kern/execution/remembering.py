@@ -13,7 +13,16 @@ from kern.execution.attempt import Attempt
 from kern.execution.finishing import ask_secondary
 from kern.execution.journal import StaleAttemptError
 from kern.execution.memory_rules import MemoryRules
-from kern.memory.capture import SHOWN, Capture, asked, changes_in, line_of, said_between, told_of
+from kern.memory.capture import (
+    SHOWN,
+    Capture,
+    asked,
+    changes_in,
+    line_of,
+    said_between,
+    task_of,
+    told_of,
+)
 from kern.memory.changes import MemoryChanges, MemoryFilter
 from kern.memory.user_memory import storable, user_of
 from kern.run.base import RunContext
@@ -56,7 +65,7 @@ async def remember(attempt: Attempt, rules: MemoryRules) -> None:
     answer = Message("assistant", attempt.state.answer_text or "")
     transcript = said_between([*said, answer])
     try:
-        await _changed(attempt, rules.capture, "conversation", transcript, text)
+        await _changed(attempt, rules.capture, transcript, text)
     except StaleAttemptError:
         raise
     except Exception as error:
@@ -96,19 +105,16 @@ class _Updates:
         if attempt.store is None or attempt.unstored:
             return _NOTHING_KEPT
         key = run_context.idempotency_key
-        return await _changed(attempt, self._capture, "task", task, task, key)
+        return await _changed(attempt, self._capture, task_of(task), task, key)
 
 
-async def _changed(
-    attempt: Attempt, capture: Capture, tag: str, text: str, said: str, call: str = ""
-) -> str:
+async def _changed(attempt: Attempt, capture: Capture, what: str, said: str, call: str = "") -> str:
     """Have the memories of the run's user changed, once, and say what has changed.
 
     Args:
         attempt: the attempt.
         capture: how.
-        tag: what the text is.
-        text: what was said, or what is to be done.
+        what: what was said, or what is to be done, within tags.
         said: what the user said.
         call: the idempotency key of the tool call that it is, if it is one.
     """
@@ -124,7 +130,7 @@ async def _changed(
     response = await ask_secondary(
         attempt,
         capture.model or attempt.spec.model,
-        asked(capture, known, tag, text),
+        asked(capture, known, what),
         None,
         capture.tools,
     )

@@ -24,6 +24,7 @@ from kern.run.input import messages_of
 from kern.run.message import Message
 from kern.run.output import RunOutput
 from kern.run.steps import SESSION_SUMMARY, SecondaryAnswered
+from kern.run.tags import tagged, transcript
 from kern.session.agent import AgentSession, is_chat
 from kern.session.summary import SessionSummary, Summarizing, summary_form
 
@@ -31,6 +32,9 @@ logger = logging.getLogger("kern")
 
 SESSION_RUNS = 100
 """How many runs of a session functions are given that ask for it, the newest."""
+
+# How many characters of a message are told to who sums up.
+_LONGEST = 20_000
 
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 
@@ -151,15 +155,14 @@ async def _ask_for_summary(
     messages = [*messages, *(each for each in attempt.messages if each.role == "user"), own]
     said = [each for each in messages if is_chat(each) and not each.from_history]
     said = said if how.messages is None else said[-how.messages :]
-    transcript = "\n\n".join(f"{each.role}: {each.text}" for each in said)
     before = last.get("summary")
-    asked = [f"The summary until then:\n\n{before}"] if before else []
+    asked = [tagged("earlier_summary", str(before))] if before else []
     response = await ask_secondary(
         attempt,
         how.model or attempt.spec.model,
         [
             Message("system", how.prompt),
-            Message("user", "\n\n".join([*asked, transcript, how.request])),
+            Message("user", "\n\n".join([*asked, transcript(said, _LONGEST), how.request])),
         ],
         summary_form().output_schema,
     )

@@ -8,13 +8,14 @@ from functools import partial
 from kern.agent.as_tool import SubAgent
 from kern.aio.retry import until_available
 from kern.execution.attempt import Attempt
+from kern.execution.child import DELEGATE
 from kern.execution.child_calls import ChildCall
-from kern.execution.written import tagged
 from kern.run.codec import decode_object
 from kern.run.content import TextPart
 from kern.run.input import messages_of
 from kern.run.message import Message
-from kern.team.members import DELEGATE, Delegation
+from kern.run.tags import tagged
+from kern.team.members import Delegation
 
 _INTERACTIONS = (
     "This is what other members of the team were given, and what they have answered. It is there "
@@ -61,9 +62,11 @@ async def _shared(call: ChildCall, rules: Delegation) -> str:
     """Return what a member is told beside its task, or nothing."""
     told = list[str]()
     if rules.history_runs and (earlier := await _earlier(call.attempt, rules.history_runs)):
-        told.append(tagged("team_history", _listed(earlier), _HISTORY))
+        told.append(tagged("team_history", json.dumps(earlier, ensure_ascii=False), _HISTORY))
     if rules.shares_interactions and (found := _interactions(await call.conversation())):
-        told.append(tagged("member_interactions", _listed(found), _INTERACTIONS))
+        told.append(
+            tagged("member_interactions", json.dumps(found, ensure_ascii=False), _INTERACTIONS)
+        )
     return "\n\n".join(told)
 
 
@@ -106,8 +109,3 @@ async def _earlier(attempt: Attempt, limit: int) -> list[dict[str, object]]:
         for each in messages_of(decode_object(text))
         if each.role in ("user", "assistant") and each.text and not each.from_history
     ]
-
-
-def _listed(values: Sequence[object]) -> str:
-    """Return values as JSON in which no tag ends: what they hold was written by models."""
-    return json.dumps(values, ensure_ascii=False).replace("</", "<\\/")

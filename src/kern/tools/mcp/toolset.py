@@ -309,7 +309,7 @@ def _check_installed() -> None:
     with suppress(ValueError):  # It is hidden.
         if find_spec("mcp") is not None:
             return
-    raise MissingExtraError("mcp", "mcp")
+    raise MissingExtraError.of("mcp", "mcp")
 
 
 async def _tools_of(connect: Connect) -> "list[ServerTool]":
