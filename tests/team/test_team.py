@@ -1,6 +1,7 @@
 """A team: whom it has, what its leader's model is told, what members are given, and who answers."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -16,8 +17,11 @@ from kern.media import Image
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.content import ImagePart, data_in
+from kern.run.message import Message
+from kern.run.tool import ToolCall
 from kern.session.agent import AgentSession
 from kern.team import Team
+from kern.team.sharing import interactions
 from kern.testing import FunctionModel, Reply, ScriptedModel
 from kern.tools import tool
 
@@ -208,6 +212,20 @@ async def test_a_member_may_be_told_what_others_have_answered() -> None:
     assert '"task": "Write."' in text
     assert text.count("</member_interactions>") == 1
     assert text.endswith("</member_interactions>")
+
+
+def test_answers_are_told_with_their_own_tasks_whatever_ids_their_calls_have() -> None:
+    calls = [ToolCall("0", *_as_text(task(each, f"{each}?"))) for each in ("one", "other")]
+    answers = [Message("tool", each, tool_call_id="0") for each in ("First.", "Second.")]
+    messages = [Message("assistant", tool_calls=calls), *answers]
+    found = interactions([*messages, *messages])
+    told = [(each["member_id"], each["task"], each["answer"]) for each in found]
+    assert told == [("one", "one?", "First."), ("other", "other?", "Second.")] * 2
+
+
+def _as_text(call: tuple[str, dict[str, Any]]) -> tuple[str, str]:
+    name, arguments = call
+    return name, json.dumps(arguments)
 
 
 async def test_a_member_may_be_told_what_the_team_was_asked_before(db: Database) -> None:

@@ -62,22 +62,26 @@ async def _shared(call: ChildCall, rules: Delegation) -> str:
     told = list[str]()
     if rules.history_runs and (earlier := await _earlier(call.attempt, rules.history_runs)):
         told.append(tagged("team_history", _listed(earlier), _HISTORY))
-    if rules.shares_interactions and (found := _interactions(await call.conversation())):
+    if rules.shares_interactions and (found := interactions(await call.conversation())):
         told.append(tagged("member_interactions", _listed(found), _INTERACTIONS))
     return "\n\n".join(told)
 
 
-def _interactions(messages: Sequence[Message]) -> list[dict[str, object]]:
-    """Return what members were given earlier in the run, and what they have answered."""
+def interactions(messages: Sequence[Message]) -> list[dict[str, object]]:
+    """Return what members were given earlier in the run, and what they have answered.
+
+    The results of an answer's calls are in their order: models give several the same id.
+    """
     own = [each for each in messages if not each.from_history]
-    results = {each.tool_call_id: each.text for each in own if each.role == "tool"}
-    return [
-        {"member_id": given.get("member_id"), "task": given.get("task"), "answer": results[each.id]}
-        for message in own
-        for each in message.tool_calls
-        if each.name == DELEGATE and each.id in results
-        for given in [_arguments(each.arguments)]
-    ]
+    found: list[dict[str, object]] = []
+    for place, message in enumerate(own):
+        results = (each for each in own[place + 1 :] if each.role == "tool")
+        for call, result in zip(message.tool_calls, results, strict=False):
+            if call.name == DELEGATE:
+                given = _arguments(call.arguments)
+                asked = {name: given.get(name) for name in ("member_id", "task")}
+                found.append({**asked, "answer": result.text})
+    return found
 
 
 def _arguments(text: str) -> dict[str, object]:
