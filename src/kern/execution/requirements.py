@@ -92,9 +92,7 @@ _KINDS: dict[str, RequirementKind] = {
 }
 
 
-def _is_asked(
-    attempt: Attempt, number: int, place: int, waiting: Sequence[RunRequirement]
-) -> bool:
+def _is_asked(attempt: Attempt, number: int, place: int, waiting: Sequence[RunRequirement]) -> bool:
     own = waiting[0].call == f"{attempt.output.run_id}/{number}/{place}"
     return own and bool(_unexpired(waiting))
 
