@@ -257,6 +257,25 @@ async def test_a_member_with_an_input_schema_is_given_json() -> None:
     assert told(model) == ['{"topic":"heat","year":2026}']
 
 
+async def test_a_member_with_an_input_schema_is_given_the_input_that_fits() -> None:
+    model = ScriptedModel(default="42")
+    analyst = Agent("Analyst", model, input_schema=Question)
+    leader = calling([task("analyst", "Something else.")])
+    team = Team([analyst], "Desk", leader, determine_input_for_members=False)
+    assert "no Question" in ((await team.arun("Go")).content or "")
+    assert model.requests == []
+    await team.arun('{"topic": "heat"}')
+    assert told(model) == ['{"topic":"heat","year":2026}']
+
+
+async def test_a_task_that_nobody_has_asked_for_is_not_given() -> None:
+    model = ScriptedModel(default="42")
+    team = Team([Agent("Analyst", model)], "Desk", calling([task("analyst", "Something else.")]))
+    team.determine_input_for_members = False
+    await team.arun("Go")
+    assert told(model) == ["Go"]
+
+
 @BOTH
 async def test_members_share_the_state_of_the_session(db: Database, background: bool) -> None:
     def note(session_state: dict[str, Any]) -> str:
