@@ -426,6 +426,15 @@ def test_what_cannot_be_a_team_is_refused(members: Any, options: Any, said: str)
         Team(members, "Desk", ScriptedModel(), **options)
 
 
+@pytest.mark.parametrize(
+    "name", ["delegate_to_all_members", "stream_member_events", "store_member_responses"]
+)
+def test_what_a_team_does_not_have_is_said_to_be_missing(name: str) -> None:
+    make: Any = Team
+    with pytest.raises(TypeError, match=rf"'{name}'\. kern does not have {name} yet: docs/"):
+        make([member("Writer")], "Desk", ScriptedModel(), **{name: True})
+
+
 def test_a_team_is_an_agent_with_a_name_of_its_own() -> None:
     team = Team([member("Writer")], model=ScriptedModel())
     assert isinstance(team, TheAgent)
