@@ -379,6 +379,16 @@ async def test_the_events_of_a_team_name_it_and_those_of_members_are_among_them(
     assert "team_id" not in next(each for each in later if each.parent_run_id).to_dict()
 
 
+async def test_the_events_of_members_come_before_what_is_made_of_them(db: Database) -> None:
+    inner = Team([member("Writer", "A poem.")], "Inner", leading("writer"), mode="route")
+    team = Team([inner], "Desk", leading("inner"), db=db, mode="route")
+    live = [each async for each in team.arun("Go", stream=True, stream_events=True)]
+    later = [each async for each in team.astream_run(live[0].run_id)]
+    assert [(each.agent_id, each.event, each.seq) for each in later] == [
+        (each.agent_id, each.event, each.seq) for each in live
+    ]
+
+
 async def test_a_team_that_routes_streams_the_members_answer(db: Database) -> None:
     team = Team([member("Writer", "A poem.")], "Desk", leading("writer"), mode="route", db=db)
     pieces = [each async for each in team.arun("Go", stream=True)]
