@@ -28,6 +28,7 @@ from kern.memory.user_memory import storable, user_of
 from kern.run.base import RunContext
 from kern.run.codec import decode_object, dump
 from kern.run.message import Message
+from kern.run.printable import one_line
 from kern.run.steps import MEMORY_MODEL, SecondaryAnswered
 from kern.tools.function import FunctionTool, tool
 
@@ -69,9 +70,8 @@ async def remember(attempt: Attempt, rules: MemoryRules) -> None:
     except StaleAttemptError:
         raise
     except Exception as error:
-        logger.warning(
-            "run %s: nothing of it is remembered: %s", attempt.output.run_id, described(error)
-        )
+        run_id, told = attempt.output.run_id, one_line(described(error), 2000)
+        logger.warning("run %s: nothing of it is remembered: %s", run_id, told)
 
 
 def offer(attempt: Attempt, rules: MemoryRules) -> None:
