@@ -272,8 +272,7 @@ class Attempt:
     def tell_again(self) -> None:
         """Have the turns told anew: what their messages say has changed."""
         if self._told:
-            first = self.state.turns[0].message
-            self.messages[:] = takewhile(lambda each: each is not first, self.messages)
+            self.messages[:] = self.given
             self._told = 0
 
     @property
@@ -376,10 +375,17 @@ class Attempt:
         return begun_of(self.options) if self.options else None
 
     @property
+    def given(self) -> list[Message]:
+        """What it begins with, without what has come of that."""
+        turns = self.state.turns
+        first = turns[0].message if turns else None
+        return [*takewhile(lambda each: each is not first, self.messages)]
+
+    @property
     def asked(self) -> list[Message]:
         """What the run was given, without what an earlier run was given before it."""
         begun = self.begun
-        return self.messages if begun is None else self.messages[begun["checked"] :]
+        return self.given if begun is None else self.given[begun["checked"] :]
 
     def _messages_so_far(self) -> list[Message]:
         later = (each for turn in self.untold for each in turn.messages)

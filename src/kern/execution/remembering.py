@@ -10,6 +10,7 @@ from typing import Any
 from kern.aio.retry import until_available
 from kern.errors import described
 from kern.execution.attempt import Attempt
+from kern.execution.child import UNASKED
 from kern.execution.finishing import ask_secondary
 from kern.execution.journal import StaleAttemptError
 from kern.execution.memory_rules import MemoryRules
@@ -58,6 +59,8 @@ async def remember(attempt: Attempt, rules: MemoryRules) -> None:
         StaleAttemptError: the run has a later attempt.
     """
     if not rules.on_run or attempt.store is None or attempt.unstored:
+        return
+    if UNASKED in attempt.options:  # Another run has begun it by its end, and no user.
         return
     said = [each for each in attempt.asked if each.role == "user" and not each.from_history]
     text = "\n\n".join(each.text for each in said if each.text)

@@ -154,7 +154,7 @@ async def _ask_for_summary(
         earlier = earlier[ids.index(last["run_id"]) + 1 :]
     messages = [each for _, text in earlier for each in messages_of(decode_object(text))]
     own = Message("assistant", attempt.state.answer_text or "")
-    messages = [*messages, *(each for each in attempt.messages if each.role == "user"), own]
+    messages = [*messages, *(each for each in attempt.given if each.role == "user"), own]
     said = [each for each in messages if is_chat(each) and not each.from_history]
     said = said if how.messages is None else said[-how.messages :]
     before = last.get("summary")
@@ -184,7 +184,7 @@ async def _write_file(attempt: Attempt, rules: SessionRules) -> None:
     if rules.file is None:
         return
     output = attempt.output
-    asked = "\n".join(each.text for each in attempt.messages if each.role == "user")
+    asked = "\n".join(each.text for each in attempt.given if each.role == "user")
     values = {
         "name": attempt.spec.name,
         "session_id": output.session_id,
