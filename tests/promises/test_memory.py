@@ -16,8 +16,10 @@ from kern.db.in_memory import InMemoryDb
 from kern.db.methods import Methods
 from kern.dispatch.opening import open_runtime
 from kern.errors import ConfigurationError
+from kern.hooks import hook
 from kern.memory import MemoryManager, UserMemory
 from kern.models.openai import OpenAIResponses
+from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.event import RunEvent
 from kern.session import SessionSummaryManager
@@ -213,6 +215,32 @@ async def test_what_cannot_be_remembered_harms_no_run(
     assert (run.status, run.content, run.error) == (RunStatus.completed, "Noted.", None)
     assert await texts(agent, "ada") == ["Is called Ada."]
     assert {each.levelno for each in caplog.records if each.name == "kern"} <= {logging.WARNING}
+
+
+async def test_who_does_not_answer_in_time_costs_a_run_no_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    held, ended = TEA.held(), list[str]()
+
+    def note(run_output: RunOutput) -> None:
+        ended.append(str(run_output.content))
+
+    agent = Agent(
+        "Tester",
+        ScriptedModel([ANSWER]),
+        db=InMemoryDb(),
+        memory_manager=MemoryManager(ScriptedModel([held])),
+        update_memory_on_run=True,
+        post_hooks=[hook(note, run_in_background=True)],
+        timeout=1,
+    )
+    run = await agent.arun("Hello")
+    held.release()
+    assert (run.status, run.content, run.error) == (RunStatus.completed, "Noted.", None)
+    assert "before its timeout" in caplog.text
+    async with asyncio.timeout(5):
+        while not ended:  # noqa: ASYNC110 # a thread has no event
+            await asyncio.sleep(0.01)
 
 
 async def test_a_memory_is_told_in_later_conversations_of_its_user_alone(db: Database) -> None:

@@ -59,6 +59,7 @@ class Attempt:
         foreground: whether it belongs to a caller who waits, and ends when the caller goes.
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
+        ends_at: when they are over, by the clock of the loop.
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
             None where the user had none when the run was accepted or claimed.
@@ -112,6 +113,7 @@ class Attempt:
     foreground: bool = False
     timeout: float | None = None
     remaining: float | None = None
+    ends_at: float | None = None
     limits: tuple[UsageLimits, ...] = ()
     spending: Sequence[Spending] | None = None
     tries: int = 0
