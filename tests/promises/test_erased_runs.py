@@ -321,7 +321,7 @@ async def killed(statements: int, shared_db: Database, run_id: str, *, erases: b
     return await asyncio.to_thread(is_killed_after, statements, shared_db, run_id, erases=erases)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 async def test_wherever_an_unstored_run_is_killed_nothing_is_left(
     shared_db: Database,
 ) -> None:
@@ -336,7 +336,7 @@ async def test_wherever_an_unstored_run_is_killed_nothing_is_left(
     assert not await is_at_rest(store, SECRET)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 async def test_wherever_an_erasure_is_killed_it_is_finished_or_can_be_repeated(
     shared_db: Database,
 ) -> None:

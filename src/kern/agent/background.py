@@ -8,7 +8,7 @@ from typing import Any
 
 from typing_extensions import Unpack, override
 
-from kern.agent.as_tool import AgentTool, SubAgent, tool_name
+from kern.agent.as_tool import AgentTool, SubAgent, is_sub_agent, tool_name
 from kern.aio.retry import until_available
 from kern.db.listing import RunFilter
 from kern.errors import ConfigurationError
@@ -88,7 +88,7 @@ class StartTool(AgentTool, BackgroundTool):
             told = f"{told} {AT_ONCE}"
         super().__init__(
             agent,
-            f"start_{tool_name(agent, 'as_tool')}"[:64] if name is None else name,
+            f"start_{tool_name(agent)}"[:64] if name is None else name,
             told,
             **rules,
         )
@@ -251,7 +251,7 @@ def check_starts(name: str, db: object, *, is_named: bool) -> None:
 def _start(agent: SubAgent | StartTool) -> StartTool:
     if isinstance(agent, StartTool):
         return agent
-    if not callable(getattr(agent, "child_run", None)):
+    if not is_sub_agent(agent):
         raise ConfigurationError(
             "BackgroundAgents takes agents, or what agent.as_tool(background=True) returns, not "
             f"{agent!r:.80}."
@@ -274,7 +274,7 @@ def _children(attempt: Attempt) -> Children:
 
 
 async def _found(attempt: Attempt, run_id: str) -> RunRecord:
-    """Return a run in the background of the same session and user.
+    """Return another run in the background of the same session and user.
 
     Raises:
         ValueError: there is none of this id; the text is for the model.
@@ -289,7 +289,7 @@ async def _found(attempt: Attempt, run_id: str) -> RunRecord:
 def _is_seen(attempt: Attempt, record: RunRecord) -> bool:
     own = attempt.output
     is_same = (record.session_id, record.user_id) == (own.session_id, own.user_id)
-    return is_same and record.webhook == PARENT
+    return is_same and record.webhook == PARENT and record.run_id != own.run_id
 
 
 def _line(record: RunRecord) -> str:

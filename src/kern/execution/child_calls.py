@@ -90,6 +90,7 @@ class ChildCall:
         given = without_current(context.session_state or {})
         answers = [each for each in context.answers if each.state != _GONE_ON]
         may_exist = attempt.number > 1 or self._place in attempt.state.children_of_last
+        self._steps.cancel_child = partial(children.cancel, run_id)
         attempt.journal.tell(ChildBegun(self._place, run_id))
         child = await children.carry(
             Child(
@@ -106,6 +107,7 @@ class ChildCall:
             raise CallPaused(self._asked(child))
         if not child.is_terminal:
             raise AssertionError(f"run {run_id} is {child.status} and was waited for")
+        self._steps.cancel_child = None
         used = copy(child.metrics)
         used.by_model = child.metrics.details
         attempt.journal.keep(ChildEnded(self._place, used))

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Coroutine, Sequence
 from functools import partial
 
+from kern.aio.tasks import together
 from kern.compression.rules import Compacting, Compression, Shortening
 from kern.errors import BudgetExceededError, ModelError, UsageLimitError
 from kern.execution.attempt import Attempt
@@ -103,12 +104,9 @@ def _is_long_text(turn: Turn, place: int) -> bool:
 
 
 async def _all(works: Sequence[Coroutine[None, None, None]]) -> None:
-    try:
-        async with asyncio.TaskGroup() as group:
-            for each in works:
-                group.create_task(each)
-    except BaseExceptionGroup as raised:
-        raise raised.exceptions[0] from None
+    async with together() as group:
+        for each in works:
+            group.create_task(each)
 
 
 async def _shorten_one(

@@ -4,12 +4,7 @@ import asyncio
 import logging
 from typing import cast
 
-from kern.errors import (
-    KernError,
-    RunTimeoutError,
-    ServerShutdownError,
-    described,
-)
+from kern.errors import KernError, RunTimeoutError, ServerShutdownError, described
 from kern.execution.attempt import Attempt
 from kern.failures import check_details, kind_of
 from kern.run.base import RunStatus

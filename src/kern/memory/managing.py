@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from kern.errors import ConfigurationError, InvalidInputError, ModelError
+from kern.keywords import shown
 from kern.memory.capture import (
     SHOWN,
     Capture,
@@ -70,9 +71,11 @@ class ManagedMemories:
                 raise ConfigurationError(
                     f"{name} must be True or False, not {getattr(self, name)!r:.50}."
                 )
-        if self.db is not None and not callable(getattr(self.db, "store", None)):
+        if self.db is not None and (
+            isinstance(self.db, type) or not callable(getattr(self.db, "store", None))
+        ):
             raise ConfigurationError(
-                f"db must be a database, not {type(self.db).__name__}. Write "
+                f"db must be a database, not {shown(self.db, type(self.db).__name__)}. Write "
                 "db=PostgresDb(db_url=...), db=SqliteDb('kern.db') or db=InMemoryDb()."
             )
 

@@ -8,13 +8,14 @@ from functools import partial
 from kern.agent.as_tool import SubAgent
 from kern.aio.retry import until_available
 from kern.execution.attempt import Attempt
+from kern.execution.child import DELEGATE
 from kern.execution.child_calls import ChildCall
 from kern.run.codec import decode_object
 from kern.run.content import TextPart
 from kern.run.input import messages_of
 from kern.run.message import Message
 from kern.run.tags import tagged
-from kern.team.members import DELEGATE, Delegation
+from kern.team.members import Delegation
 
 _INTERACTIONS = (
     "This is what other members of the team were given, and what they have answered. It is there "
