@@ -57,6 +57,7 @@ class Attempt:
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
         ends_at: when it is over, of :func:`time.monotonic`; None without one.
+        ends_at: when they are over, by the clock of the loop.
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
             None where the user had none when the run was accepted or claimed.
@@ -213,8 +214,7 @@ class Attempt:
     def tell_again(self) -> None:
         """Have the turns told anew: what their messages say has changed."""
         if self._told:
-            first = self.state.turns[0].message
-            self.messages[:] = takewhile(lambda each: each is not first, self.messages)
+            self.messages[:] = self.given
             self._told = 0
 
     @property
@@ -317,10 +317,17 @@ class Attempt:
         return begun_of(self.options) if self.options else None
 
     @property
+    def given(self) -> list[Message]:
+        """What it begins with, without what has come of that."""
+        turns = self.state.turns
+        first = turns[0].message if turns else None
+        return [*takewhile(lambda each: each is not first, self.messages)]
+
+    @property
     def asked(self) -> list[Message]:
         """What the run was given, without what an earlier run was given before it."""
         begun = self.begun
-        return self.messages if begun is None else self.messages[begun["checked"] :]
+        return self.given if begun is None else self.given[begun["checked"] :]
 
     def _messages_so_far(self) -> list[Message]:
         later = (each for turn in self.untold for each in turn.messages)

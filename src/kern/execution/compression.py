@@ -13,9 +13,11 @@ from kern.execution.blobs import is_kept_text, whole
 from kern.execution.compacted import Conversation, size_of
 from kern.execution.finishing import ask_secondary
 from kern.models.base import ModelResponse
+from kern.run.beside import is_incompressible
 from kern.run.beside_steps import ConversationCompacted, ResultsCompressed
 from kern.run.content import FilePart, TextPart, text_of
 from kern.run.message import Message, Metrics
+from kern.run.printable import one_line
 from kern.run.tags import shortened, tagged, transcript
 from kern.run.turn import Turn
 
@@ -53,7 +55,8 @@ async def compress(attempt: Attempt, how: Compression) -> None:
     try:
         if how.results is not None:
             await _shorten(attempt, how.results)
-        if how.conversation is not None and not attempt.is_uncompacted:
+        is_tried = attempt.is_uncompacted or is_incompressible(attempt.state.beside)
+        if how.conversation is not None and not is_tried:
             await _compact(attempt, how.conversation)
     except (UsageLimitError, BudgetExceededError):
         return  # The run's own model is refused for the same reason.
@@ -126,10 +129,9 @@ async def _shorten_one(
         try:
             response = await ask_secondary(attempt, how.model or attempt.spec.model, messages, None)
         except ModelError as error:
-            run_id = attempt.output.run_id
-            logger.warning(
-                "run %s: a result of %s stays as it is: %s", run_id, call.name[:60], error
-            )
+            run_id, name = attempt.output.run_id, one_line(call.name, 60)
+            told = one_line(str(error), 2000)
+            logger.warning("run %s: a result of %s stays as it is: %s", run_id, name, told)
             keep(None)
         else:
             keep(response)
@@ -196,10 +198,15 @@ async def _compact(attempt: Attempt, how: Compacting) -> None:
     try:
         response = await ask_secondary(attempt, model, messages, None)
     except ModelError as error:
-        return _give_up(attempt, str(error))
-    summary = response.message.text.strip()
-    if not summary or response.message.refusal:
-        return _give_up(attempt, "the model has summed nothing up")
+        attempt.is_uncompacted = True
+        return _warn(attempt, str(error))
+    summary = "" if response.message.refusal else response.message.text.strip()
+    saved = size_of(replaced) + (0 if last is None else len(last.summary)) - len(summary)
+    if not summary:
+        _warn(attempt, "the model has summed nothing up")
+    elif is_long and saved <= 0 and not any(map(_has_media, replaced)):
+        summary = ""
+        _warn(attempt, "what sums it up is no shorter")
     step = ConversationCompacted(
         summary,
         run_id,
@@ -207,7 +214,7 @@ async def _compact(attempt: Attempt, how: Compacting) -> None:
         turns=len(attempt.state.turns),
         replaced=len(replaced),
         tokens_before=tokens,
-        tokens_after=max(0, tokens - (size_of(replaced) - len(summary)) // _CHARACTERS),
+        tokens_after=max(0, tokens - saved // _CHARACTERS),
         metrics=response.metrics,
         model=response.model,
         history=attempt.history,
@@ -216,9 +223,13 @@ async def _compact(attempt: Attempt, how: Compacting) -> None:
     await attempt.journal.commit()  # From now on it is not asked for again.
 
 
-def _give_up(attempt: Attempt, why: str) -> None:
-    attempt.is_uncompacted = True
-    logger.warning("run %s: its conversation stays as it is: %s", attempt.output.run_id, why)
+def _has_media(message: Message) -> bool:
+    return any(not isinstance(part, TextPart) for part in message.parts)
+
+
+def _warn(attempt: Attempt, why: str) -> None:
+    run_id, told = attempt.output.run_id, one_line(why, 2000)
+    logger.warning("run %s: its conversation stays as it is: %s", run_id, told)
 
 
 def _cut(

@@ -285,6 +285,7 @@ class Executor:
             async with limit or _UNLIMITED:
                 if failure is not None:
                     raise failure
+                attempt.ends_at = None if limit is None else limit.when()
                 if execution.stopped is None:
                     await carry_out(attempt)
             output.status = RunStatus.completed
