@@ -47,6 +47,10 @@ async def metadata(_: web.Request) -> web.Response:
     raise web.HTTPFound("http://169.254.169.254/latest/meta-data")
 
 
+async def nowhere(_: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"Location": "https://[bad"})
+
+
 async def zipped(_: web.Request) -> web.Response:
     return web.Response(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
 
@@ -66,6 +70,7 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
         "away": away,
         "round": round_and_round,
         "metadata": metadata,
+        "nowhere": nowhere,
         "zipped": zipped,
         "missing": missing,
     }.items():
@@ -106,6 +111,7 @@ async def test_a_page_becomes_markdown_that_says_where_it_is_from(
     [
         ("endless", "more bytes, and 1,000,000 are read"),
         ("round", "leads on to more than 5"),
+        ("nowhere", "leads on to a URL that is none"),
         ("zipped", "it is compressed"),
         ("missing", "it was answered with 404"),
     ],
@@ -130,6 +136,7 @@ async def test_what_a_server_should_not_answer_is_refused(
         "https://user:secret@example.com/",
         "file:///etc/passwd",
         "ftp://example.com/",
+        "https://[bad",
     ],
 )
 async def test_no_url_leads_into_the_network(plants: Knowledge, words: WordsDb, url: str) -> None:

@@ -69,7 +69,7 @@ async def fetch(url: str, into: Path, most: int) -> Fetched:
                 found = await _fetch(target, into, most)
                 if isinstance(found, Fetched):
                     return found
-                url = urljoin(url, found)
+                url = _led(url, found)
     except WebhookError as error:
         raise ContentError(str(error)) from None
     except TimeoutError:
@@ -84,6 +84,14 @@ def _parsed(url: str) -> Target:
         return parse_target(url)
     except ValueError as error:
         raise ContentError(f"the URL {error}") from None
+
+
+def _led(url: str, to: str) -> str:
+    """Return where an answer leads on to."""
+    try:
+        return urljoin(url, to)
+    except ValueError as error:
+        raise ContentError(f"it leads on to a URL that is none: {error}") from None
 
 
 async def _fetch(target: Target, into: Path, most: int) -> Fetched | str:
