@@ -9,7 +9,7 @@ import pytest
 
 from kern.db.postgres import PostgresDb
 from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
-from kern.filters import EQ
+from kern.filters import EQ, GT
 from kern.local.postgres import EmbeddedPostgres
 from kern.testing import WordsEmbedder
 from kern.vectordb import postgres_pool
@@ -80,6 +80,29 @@ async def test_a_filter_leaves_as_many_as_were_asked_for(
     # Rows that are gone stay in the index until a vacuum.
     await vectors.aupsert([numbered(n, draw) for n in range(300)])
     assert len(await vectors.asearch("anything", 60)) == 60
+    await vectors.adrop()
+    await vectors.aclose()
+
+
+@pytest.mark.parametrize("kind", ["vector", "hybrid"])
+async def test_a_filter_finds_what_the_index_gives_up_to_look_for(
+    postgres: EmbeddedPostgres,
+    table: str,
+    embedder: WordsEmbedder,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def settings(self: object, scope: str) -> str:  # As among a million documents.
+        return f"SET {scope} hnsw.max_scan_tuples = 1; SET {scope} enable_seqscan = off"
+
+    monkeypatch.setattr(postgres_pool._Connector, "settings", settings)
+    vectors = PgVector(table, "vectors", postgres.url, embedder, kind, pool_size=1, heartbeat=14)
+    draw = random.Random(3)
+    await vectors.aupsert([numbered(n, draw) for n in range(300)])
+    found = await vectors.asearch("anything", 20, GT("n", 269))
+    assert len(found) == 20
+    assert {each.meta_data["n"] for each in found} <= {*range(270, 300)}
+    assert len(await vectors.asearch("anything", 50, GT("n", 269))) == 30
     await vectors.adrop()
     await vectors.aclose()
 

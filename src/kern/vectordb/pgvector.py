@@ -24,17 +24,17 @@ from kern.vectordb.postgres_sql import HNSW, MOST, Table
 from kern.vectordb.postgres_where import postgres_where
 from kern.vectordb.values import (
     BATCH,
-    QUERY,
     check_limit,
     check_search_type,
-    check_size,
     check_weight,
     cleaned,
     default_embedder,
     document_of,
     embed,
+    embedded,
     kept,
     latest,
+    query_of,
     wrong_size,
 )
 
@@ -162,12 +162,11 @@ class PgVector(VectorDb):
     @override
     async def asearch(self, query: str, limit: int = 5, filters: Filters = None) -> list[Document]:
         check_limit(limit)
-        condition, text = filter_of(filters), cleaned(query[:QUERY])
+        condition, text = filter_of(filters), query_of(query)
         table = await self._table()
         values: list[object] = [text, limit]
         if self.search_type is not SearchType.keyword:
-            embedding = await self.embedder.aget_embedding(text)
-            check_size(embedding, table.size, self.embedder, repr(self))
+            embedding = await embedded(text, table.size, self.embedder, repr(self))
             values[0] = _vector(embedding)
         if self.search_type is SearchType.hybrid:
             # Beyond so many places a list changes nothing.

@@ -2,7 +2,7 @@
 
 from kern.errors import InvalidInputError
 from kern.filters import AND, EQ, GT, IN, LT, NOT, OR, FilterExpr, Scalar
-from kern.vectordb.values import cleaned, json_of
+from kern.vectordb.values import cleaned, joined, json_of
 
 
 def postgres_where(condition: FilterExpr | None, values: list[object]) -> str:
@@ -22,7 +22,7 @@ def postgres_where(condition: FilterExpr | None, values: list[object]) -> str:
             return _has(key, value, values)
         case IN(key, choices):
             found = [_has(key, each, values) for each in choices]
-            return f"({' OR '.join(found)})" if found else "false"
+            return joined(found, "OR") if found else "false"
         case GT(key, value):
             return _compared(key, ">", value, values)
         case LT(key, value):
@@ -30,9 +30,9 @@ def postgres_where(condition: FilterExpr | None, values: list[object]) -> str:
         case NOT(inner):
             return f"NOT {postgres_where(inner, values)}"
         case AND(conditions=conditions):
-            joint, none = (" OR ", "false") if isinstance(condition, OR) else (" AND ", "true")
+            sign, none = ("OR", "false") if isinstance(condition, OR) else ("AND", "true")
             parts = [postgres_where(each, values) for each in conditions]
-            return f"({joint.join(parts)})" if parts else none
+            return joined(parts, sign) if parts else none
         case _:
             raise InvalidInputError(f"{condition!r:.50} is no filter of kern.filters.")
 

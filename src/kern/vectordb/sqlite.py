@@ -20,18 +20,18 @@ from kern.vectordb.sqlite_sql import Table
 from kern.vectordb.sqlite_where import sqlite_where
 from kern.vectordb.values import (
     BATCH,
-    QUERY,
     Kept,
     check_limit,
     check_search_type,
-    check_size,
     check_weight,
     cleaned,
     default_embedder,
     document_of,
     embed,
+    embedded,
     kept,
     latest,
+    query_of,
     wrong_size,
 )
 
@@ -147,15 +147,13 @@ class SqliteVec(VectorDb):
     @override
     async def asearch(self, query: str, limit: int = 5, filters: Filters = None) -> list[Document]:
         check_limit(limit)
-        condition, text = filter_of(filters), cleaned(query[:QUERY])
+        condition, text = filter_of(filters), query_of(query)
         words = " OR ".join(f'"{word}"' for word in _WORD.findall(text)) or '""'
         values: list[Any] = [words, limit]
         await self._check()
         if self.search_type is not SearchType.keyword:
-            embedding = await self.embedder.aget_embedding(text)
             size = await self.embedder.aget_dimensions()
-            check_size(embedding, size, self.embedder, repr(self))
-            values[0] = _blob(embedding)
+            values[0] = _blob(await embedded(text, size, self.embedder, repr(self)))
         if self.search_type is SearchType.hybrid:
             values += [words, max(50, 2 * limit), self._weight, 1.0 - self._weight]
             statement = self._table.by_both(sqlite_where(condition, values))
