@@ -27,6 +27,12 @@ async def text(_: web.Request) -> web.Response:
     return web.Response(text="Moss likes rain.", content_type="text/plain")
 
 
+async def table(_: web.Request) -> web.Response:
+    return web.Response(
+        text="plant\tlight\nFern\tlittle\n", content_type="text/tab-separated-values"
+    )
+
+
 async def endless(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
@@ -66,6 +72,7 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     for name, answer in {
         "page": page,
         "notes/moss.txt": text,
+        "table": table,
         "endless": endless,
         "away": away,
         "round": round_and_round,
@@ -104,6 +111,13 @@ async def test_a_page_becomes_markdown_that_says_where_it_is_from(
     assert (await plants.asearch("moss"))[0].meta_data == {"url": f"{site}/notes/moss.txt"}
     assert (await plants.asearch("moss"))[0].name == "moss.txt"
     assert {each.meta_data.get("title") for each in words.documents.values()} == {"On ferns", None}
+
+
+async def test_what_a_server_calls_it_says_how_it_is_read(
+    plants: Knowledge, words: WordsDb, site: str
+) -> None:
+    await plants.ainsert(url=f"{site}/table")
+    assert [each.content for each in words.documents.values()] == ["plant: Fern\nlight: little"]
 
 
 @pytest.mark.parametrize(
