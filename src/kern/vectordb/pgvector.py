@@ -45,7 +45,8 @@ __all__ = ["HNSW", "PgVector", "SearchType"]
 
 _LANGUAGE = re.compile(r"[a-z_]{1,60}")
 
-_UNDEFINED_TABLE = "42P01"
+# A table is not there, or has embeddings of another size: it is another one than before.
+_OTHER_TABLE = ("42P01", "22000")
 
 # How long the names of meta_data are remembered, in seconds: to find them takes a look at all.
 _KEYS_KEPT = 60.0
@@ -249,7 +250,7 @@ class PgVector(VectorDb):
         try:
             return await (await self._pool()).fetch(statement, *values)
         except DatabaseError as error:
-            if sqlstate(error) == _UNDEFINED_TABLE:  # The next use makes it anew.
+            if sqlstate(error) in _OTHER_TABLE:  # The next use makes or checks it anew.
                 self._made = None
             raise
 

@@ -22,6 +22,9 @@ _TERMS = 32
 
 _COLUMNS = "id, content_id, name, meta_data, content, size, usage"
 
+COLUMNS = frozenset([*_COLUMNS.split(", "), "embedding", "words"])
+"""What a table of documents has, and no other table."""
+
 # What is longer than the text search takes is found by its beginning.
 _SEARCHED = 100_000
 

@@ -105,10 +105,12 @@ class SqliteVec(VectorDb):
         if self._is_made:
             return
         size = await self.embedder.aget_dimensions()
-        found = await self._file.do(self._size)
+        self._compare(await self._file.do(self._size), size)
+        self._is_made = True
+
+    def _compare(self, found: int | None, size: int) -> None:
         if found not in (None, size):
             raise wrong_size(repr(self), found or 0, self.embedder, size)
-        self._is_made = True
 
     @override
     async def aexists(self) -> bool:
@@ -136,7 +138,8 @@ class SqliteVec(VectorDb):
                 transaction: Transaction,
                 rows: list[tuple[Kept, bytes]] = rows,
             ) -> None:
-                self._make(transaction)
+                # Who has dropped the table meanwhile may have made it for another embedder.
+                self._compare(self._size(transaction), len(rows[0][1]) // 4)
                 for row, embedding in rows:
                     [(number,)] = transaction.rows(self._table.upsert, *row)
                     transaction.rows(self._table.embed, number, embedding)
