@@ -107,7 +107,8 @@ async def test_each_batch_and_each_end_is_a_step_and_tells_how_far_it_is(
         if isinstance(event, KnowledgeProgress)
     ]
     assert (progress[-1].done, progress[-1].total) == (2, 2)
-    assert [each.name for each in progress if each.status == "completed"] == ["a.md", "b.md"]
+    completed = [each.name for each in progress if each.status == "completed"]
+    assert sorted(completed) == ["a.md", "b.md"]  # Two files are read at once.
     assert len(progress) == COUNT // 2 + 2
     rows = await (await shared_db.store()).events("run", 0)
     steps = [step for row in rows if isinstance(step := read_row(row).step, StepEnded)]
@@ -116,6 +117,18 @@ async def test_each_batch_and_each_end_is_a_step_and_tells_how_far_it_is(
     done = await plants.loader().aget_run_output(run.run_id, user_id="ada")
     assert done is not None
     assert (done.metrics.model_calls, done.metrics.tool_calls, done.metrics.cost) == (2, 1, 0.0)
+
+
+async def test_batches_that_say_the_same_are_loaded_once(
+    shared_db: Database, tmp_path: Path
+) -> None:
+    text = "".join([f"Fern {number} likes the shade of oaks.\n\n" for number in range(3)])
+    (tmp_path / "same.md").write_text(text * 10)
+    words = WordsDb()
+    plants = Knowledge("plants", vector_db=words, chunking=Chunking(40, 0), batch_size=3)
+    run = await plants.aload(path=tmp_path / "same.md", db=shared_db)
+    assert run.content is not None
+    assert (run.content.chunks, run.content.embedded, len(words.embedded)) == (3, 3, 3)
 
 
 async def test_a_load_is_cancelled_as_any_run(shared_db: Database, folder: Path) -> None:

@@ -19,7 +19,11 @@ def sqlite_where(condition: FilterExpr | None, values: list[object]) -> str:
     Raises:
         InvalidInputError: it is of a kind that kern does not know.
     """
-    return where(condition, values, _compared)
+    if condition is None:
+        return "true"
+    # One look at the values for all that is asked of them: SQLite does not take a thousand.
+    asked = where(condition, values, _compared)
+    return f"(SELECT {asked} AND count(*) >= 0 FROM json_each(meta_data) AS known)"
 
 
 def _compared(key: str, sign: str, value: Scalar, values: list[object]) -> str:
@@ -31,6 +35,6 @@ def _compared(key: str, sign: str, value: Scalar, values: list[object]) -> str:
     values += [cleaned(key), value]
     # Not by a path: a key may hold what a path has a meaning for.
     return (
-        f"EXISTS (SELECT 1 FROM json_each(meta_data) AS known WHERE known.key = ?{len(values) - 1} "
-        f"AND known.type IN ({_KINDS[kind]}) AND known.value {sign} ?{len(values)})"
+        f"ifnull(max(known.key = ?{len(values) - 1} AND known.type IN ({_KINDS[kind]}) "
+        f"AND known.value {sign} ?{len(values)}), false)"
     )

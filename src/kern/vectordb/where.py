@@ -1,6 +1,6 @@
 """Conditions on ``meta_data`` as SQL; each database says how it compares one key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from kern.errors import InvalidInputError
@@ -29,7 +29,7 @@ def where(condition: FilterExpr | None, values: list[object], compared: Compared
             return compared(key, "=", value, values)
         case IN(key, choices):
             found = [compared(key, "=", each, values) for each in choices]
-            return f"({' OR '.join(found)})" if found else "false"
+            return _joined(found, "OR") if found else "false"
         case GT(key, value):
             return compared(key, ">", value, values)
         case LT(key, value):
@@ -37,8 +37,17 @@ def where(condition: FilterExpr | None, values: list[object], compared: Compared
         case NOT(inner):
             return f"NOT {where(inner, values, compared)}"
         case AND(conditions=conditions):
-            joint, none = (" OR ", "false") if isinstance(condition, OR) else (" AND ", "true")
+            sign, none = ("OR", "false") if isinstance(condition, OR) else ("AND", "true")
             parts = [where(each, values, compared) for each in conditions]
-            return f"({joint.join(parts)})" if parts else none
+            return _joined(parts, sign) if parts else none
         case _:
             raise InvalidInputError(f"{condition!r:.50} is no filter of kern.filters.")
+
+
+def _joined(conditions: Sequence[str], sign: str) -> str:
+    """Return conditions as one, in pairs of pairs: SQLite does not nest them a thousand deep."""
+    found = [*conditions]
+    while len(found) > 1:
+        found = [f" {sign} ".join(found[n : n + 2]) for n in range(0, len(found), 2)]
+        found = [f"({each})" for each in found]
+    return f"({found[0]})"
