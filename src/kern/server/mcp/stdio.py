@@ -1,6 +1,7 @@
 """Agents as tools of the program that has started this process, over its pipes."""
 
 import asyncio
+import logging
 import signal
 from typing import Any
 
@@ -13,6 +14,8 @@ from kern.server.limits import Limits
 from kern.server.mcp.agents import AgentServer
 from kern.server.mcp.settings import Settings
 from kern.server.service import AnyAgent, Service
+
+logger = logging.getLogger("kern.server")
 
 # How long after a signal what open calls return may take to be written and read, in seconds.
 _LAST_WORD = 1.0
@@ -57,7 +60,7 @@ async def serve_stdio(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     async with lifespan(service, worker=worker, grace=grace):
-        serving = asyncio.create_task(_serve(served), name="kern mcp")
+        serving = asyncio.create_task(_serve(served, stopping), name="kern mcp")
         either: set[asyncio.Future[Any]] = {serving, stopping}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done() and stopping.result():
@@ -68,7 +71,15 @@ async def serve_stdio(
     # Else it waits in a thread for a line that may never come: the process ends without it.
 
 
-async def _serve(served: AgentServer) -> None:
+async def _serve(served: AgentServer, stopping: "asyncio.Future[int]") -> None:
+    """Serve until a pipe is closed, and say so: the other one may stay open, and hold this up."""
     server = served.server
-    async with stdio_server() as (reading, writing):
-        await server.run(reading, writing, server.create_initialization_options())
+    try:
+        async with stdio_server() as (reading, writing):
+            try:
+                await server.run(reading, writing, server.create_initialization_options())
+            finally:
+                if not stopping.done():
+                    stopping.set_result(0)
+    except* BrokenPipeError:
+        logger.info("the client does not read any more")
