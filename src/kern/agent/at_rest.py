@@ -22,6 +22,9 @@ from kern.tools.rules import ToolRules
 FORMAT = 1
 """How the values are written; one that is higher is a later version's."""
 
+# Who writes the values decides what the agent answers, and so must not say into which file.
+_FILES = ("save_response_to_file",)
+
 _CLASSES = {"agent": ("kern.agent", "Agent"), "team": ("kern.team", "Team")}
 
 
@@ -80,6 +83,9 @@ def written(agent: AnyAgent, writer: Writer, where: str) -> Json:
         if not _is_default(parts.get(name), name, value)
     }
     given["id"], given["name"] = agent.id, agent.name
+    for name in _FILES:
+        if name in given and writer.registry.name_of(given[name]) is None:
+            writer.refuse(f"{where}.{name}" if where else name, "is a file of a machine")
     if not agent.is_named:
         writer.refuse(where or "id", "is missing", "give it a name or an id: Agent(name=...)")
     dependencies = cast("Mapping[str, object]", given.pop("dependencies", {}))
@@ -130,6 +136,12 @@ def _read(data: Json, reader: Reader, where: str, cls: type[AnyAgent] | None = N
             f"{where or name} has {wrong!r:.100}, which a later version of kern may have. "
             f"{nearest(wrong, [*known])}"
         )
+    for each in _FILES:
+        if isinstance(data.get(each), str):
+            raise ConfigurationError(
+                f"{f'{where}.{each}' if where else each} is {data[each]!r:.200}, a file of this "
+                "machine, which only the registry can name: Registry(values={'its name': ...})."
+            )
     given = reader.members(data, where)
     try:
         return made(**given)
