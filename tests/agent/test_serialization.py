@@ -495,6 +495,18 @@ def test_values_of_no_agent_are_refused(data: dict[str, object]) -> None:
         Agent.from_dict({"format": 1, "type": "agent", "name": "Shop", **data}, ALLOWED)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [None, [1], "x", 5, {1: 2}, {"name": "Shop", 1: 2}, {"format": 0}, {"format": -1}],
+    ids=repr,
+)
+def test_what_is_no_dict_of_an_agent_is_refused(data: Any) -> None:
+    if isinstance(data, dict):
+        data = {"format": 1, "type": "agent", **data}
+    with pytest.raises(ConfigurationError):
+        Agent.from_dict(data)
+
+
 def reference(path: str) -> dict[str, object]:
     return {"$kern": "import", "name": path.rpartition(":")[2], "path": path}
 

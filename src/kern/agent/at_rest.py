@@ -62,6 +62,9 @@ def of_values(
     Raises:
         ConfigurationError: they are none of such an agent, or name what is not at hand.
     """
+    given: object = data
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"from_dict takes what to_dict returned, not {given!r:.80}.")
     try:
         return _read(dict(data), Reader(registry, _READ, db), "", cls)
     except RecursionError as error:
@@ -119,7 +122,7 @@ def _read(data: Json, reader: Reader, where: str, cls: type[AnyAgent] | None = N
     version, kind = data.pop("format", None), data.pop("type", None)
     if (
         type(version) is not int
-        or version > FORMAT
+        or not 1 <= version <= FORMAT
         or not (isinstance(kind, str) and kind in _CLASSES)
     ):
         raise ConfigurationError(
@@ -128,13 +131,13 @@ def _read(data: Json, reader: Reader, where: str, cls: type[AnyAgent] | None = N
         )
     module, name = _CLASSES[kind]
     if cls is not None and cls.component_type != kind:
-        raise ConfigurationError(f"This is a {kind}, so write {name}.from_dict(...).")
+        raise ConfigurationError(f"It is of the type {kind}, so write {name}.from_dict(...).")
     made: type[AnyAgent] = cls or getattr(import_module(module), name)
     known = made.keywords()
     if wrong := next((each for each in data if each not in known), None):
         raise ConfigurationError(
             f"{where or name} has {wrong!r:.100}, which a later version of kern may have. "
-            f"{nearest(wrong, [*known])}"
+            f"{nearest(str(wrong), [*known])}"
         )
     for each in _FILES:
         if isinstance(data.get(each), str):

@@ -133,13 +133,12 @@ def test_a_body_that_does_not_come_whole_is_no_error_of_the_server(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     agent = Agent("Plain", ScriptedModel(), db=InMemoryDb())
-    with served(create_mcp_app([agent], limits=Limits(body=1_000))) as url:
-        with httpx.Client(base_url=url, headers=ACCEPT, timeout=60) as client:
-            pieces = iter([b"a" * 800, b"a" * 800])  # They do not say how many there are.
-            headers = {"Content-Type": "application/json"}
-            answer = client.post("/mcp", content=pieces, headers=headers)
-            assert (answer.status_code, answer.json()["code"]) == (413, "request_too_large")
-            assert client.post("/mcp", json=INITIALIZE).status_code == 200
+    app = create_mcp_app([agent], limits=Limits(body=1_000))
+    with served(app) as url, httpx.Client(base_url=url, headers=ACCEPT, timeout=60) as client:
+        pieces = iter([b"a" * 800, b"a" * 800])  # They do not say how many there are.
+        answer = client.post("/mcp", content=pieces, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (413, "request_too_large")
+        assert client.post("/mcp", json=INITIALIZE).status_code == 200
     assert not [each.message for each in caplog.records if each.levelname == "ERROR"]
 
 
