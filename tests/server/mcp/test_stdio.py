@@ -50,16 +50,42 @@ def pipes() -> Iterator[Pipes]:
         own_out.close()
 
 
-async def test_it_ends_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
-    agent = Agent("Tester", ScriptedModel([]), db=SqliteDb(tmp_path / "kern.db"))
+async def told(client: Pipes) -> bytes:
+    """Return what the server says next."""
+    assert any(await asyncio.to_thread(select, [client.from_server], [], [], 20))
+    return os.read(client.from_server, 65_536)
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Agent:
+    return Agent("Tester", ScriptedModel([]), db=SqliteDb(tmp_path / "kern.db"))
+
+
+async def test_it_ends_when_nobody_reads_what_it_says(agent: Agent) -> None:
     with pipes() as client:
         serving = asyncio.create_task(serve_stdio([agent], worker=False))
         client.send(1, "initialize", **FIRST)
-        assert any(await asyncio.to_thread(select, [client.from_server], [], [], 20))
-        assert b"serverInfo" in os.read(client.from_server, 65_536)
+        assert b"serverInfo" in await told(client)
         os.close(client.from_server)
         client.send(2, "ping")
         ended, _ = await asyncio.wait({serving}, timeout=10)  # The other pipe is open yet.
         os.close(client.to_server)
         await serving
     assert ended
+
+
+async def test_a_request_that_cannot_be_read_is_answered(agent: Agent) -> None:
+    with pipes() as client:
+        serving = asyncio.create_task(serve_stdio([agent], worker=False))
+        client.send(1, "initialize", **FIRST)
+        assert b"serverInfo" in await told(client)
+        os.write(client.to_server, b"nonsense\n[]\n{}\n" + b"[" * 50_000 + b"\n")
+        # As JavaScript writes a text that was cut within an emoji.
+        client.send(2, "tools/call", name="tester", arguments={"input": "\ud83d"})
+        answer = json.loads(await told(client))
+        assert (answer["id"], answer["error"]["code"]) == (2, -32700)
+        client.send(3, "ping")
+        assert json.loads(await told(client))["id"] == 3
+        os.close(client.to_server)
+        await asyncio.wait_for(serving, 10)
+        os.close(client.from_server)
