@@ -79,7 +79,7 @@ async def test_an_asynchronous_function_says_it_too(
 
 def test_a_long_list_of_keywords_is_not_recited() -> None:
     with pytest.raises(TypeError) as raised:
-        Agent(monitoring=True)  # type: ignore[call-arg]
+        Agent(monitoring=True)  # type: ignore[call-overload]
     assert str(raised.value).endswith("'monitoring'. help(Agent) lists the keywords.")
 
 

@@ -54,12 +54,12 @@ class Duties:
         self._subscriptions = subscriptions
         self._upkeep = upkeep
         self._tasks = tasks
-        self.scheduler = Scheduler(
+        self.scheduler: Scheduler = Scheduler(
             store.schedules,
             lambda run: submission.placed(run, submission.accept),
             subscriptions.listen,
         )
-        self.sender = Sender(store, settings.heartbeat, tell_parent)
+        self.sender: Sender = Sender(store, settings.heartbeat, tell_parent)
         self._maintenance = Maintenance(
             store.retention,
             sweep=upkeep.sweep,

@@ -21,7 +21,7 @@ class Subscriptions:
             store: which database to listen to.
             on_signal: called with every signal.
         """
-        self.is_heard = False
+        self.is_heard: bool = False
         self._store = store
         self._on_signal = on_signal
         self._listening: asyncio.Task[None] | None = None

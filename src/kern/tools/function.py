@@ -120,7 +120,9 @@ class FunctionTool(Tool, Generic[P, R]):
         if self.requires_user_input is True:
             self.schema = replace(self.schema, parameters=self._without_asked())
         hooks = [each for each in (self.before, self.after, *self.around) if each is not None]
-        self.asks_for = self._signature.asks_for.union(*(each.names for each in hooks))
+        self.asks_for: frozenset[str] = self._signature.asks_for.union(
+            *(each.names for each in hooks)
+        )
 
     def _without_asked(self) -> dict[str, object]:
         """Return the arguments that the model gives: a person gives the others.
