@@ -200,6 +200,7 @@ class Running(AgentDefinition[Deps, Output]):
         if options.get("stream_events"):
             raise InvalidInputError("stream_events: only with stream=True.")
         output = request.submit() if request.background else request.execute()
+        output.__qualname__ = "Agent.arun"  # Python says it, where nobody awaits it.
         return cast("Coroutine[object, object, RunOutput[Any]]", output)
 
     async def acompact(

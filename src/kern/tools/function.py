@@ -101,6 +101,8 @@ class FunctionTool(Tool, Generic[P, R]):
             hint = ""
             if isinstance(given, dict):
                 hint = " A tool of the provider is given to the agent: Agent(tools=[{...}])."
+            elif callable(getattr(given, "as_tool", None)):
+                hint = " An agent is given as agent.as_tool(): Agent(tools=[researcher.as_tool()])."
             kind = type(given).__name__
             raise ConfigurationError(f"A tool must be a function, not {kind}.{hint}")
         if isinstance(given, type) and issubclass(given, Tool | Toolset):
