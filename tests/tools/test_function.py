@@ -298,14 +298,14 @@ async def test_a_wait_for_a_thread_is_not_counted(monkeypatch: pytest.MonkeyPatc
     def occupy() -> bool:
         return end.wait(10)
 
-    @tool(timeout=0.05)
+    @tool(timeout=0.5)
     def look() -> str:
         return "seen"
 
     async with asyncio.TaskGroup() as calls:
         calls.create_task(occupy.call("{}", CONTEXT))
         looking = calls.create_task(look.call("{}", CONTEXT))
-        done, _ = await asyncio.wait({looking}, timeout=0.2)
+        done, _ = await asyncio.wait({looking}, timeout=0.7)
         assert not done
         end.set()
     assert looking.result() == ToolResult("seen")

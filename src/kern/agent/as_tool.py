@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol
 
-from typing_extensions import Unpack, override
+from typing_extensions import TypeIs, Unpack, override
 
 from kern.db.database import Database
 from kern.dispatch.children import UnstoredChildren
@@ -171,6 +171,15 @@ class AgentTool(SubAgentTool):
             return self._form.schema
         what = {"type": "string", "description": "What it is to do, with all that it has to know."}
         return {"type": "object", "properties": {"input": what}, "required": ["input"]}
+
+
+def is_sub_agent(given: object) -> TypeIs[SubAgent]:
+    """Say whether something is an agent; its class is none.
+
+    Args:
+        given: what a user gave as one.
+    """
+    return callable(getattr(given, "child_run", None)) and not isinstance(given, type)
 
 
 def tool_name(agent: SubAgent, remedy: str = "as_tool(name='research')") -> str:

@@ -5,11 +5,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from typing_extensions import override
 
-from kern.agent.as_tool import AgentTool, SubAgent, tool_name
+from kern.agent.as_tool import AgentTool, SubAgent, is_sub_agent, tool_name
 from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
 from kern.execution.child_calls import ChildCall
@@ -121,12 +121,12 @@ def handoff_tools(handoffs: object) -> list[HandoffTool]:
 
 
 def _handoff(given: object) -> Handoff:
-    handoff = given if isinstance(given, Handoff) else Handoff(cast("SubAgent", given))
-    if isinstance(handoff.agent, type) or not callable(getattr(handoff.agent, "child_run", None)):
+    agent: object = given.agent if isinstance(given, Handoff) else given
+    if not is_sub_agent(agent):
         raise ConfigurationError(
-            "handoffs must be agents, or Handoff(agent, input_filter=...), not "
-            f"{shown(handoff.agent)}."
+            f"handoffs must be agents, or Handoff(agent, input_filter=...), not {shown(agent)}."
         )
+    handoff = given if isinstance(given, Handoff) else Handoff(agent)
     if handoff.input_filter is not None and not callable(handoff.input_filter):
         raise ConfigurationError(
             f"input_filter must be a function of the messages, not {handoff.input_filter!r:.80}."
