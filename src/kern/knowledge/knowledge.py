@@ -104,7 +104,7 @@ class Knowledge(SyncKnowledgeMethods):
         self.description = description
         self.vector_db = vector_db
         self.contents_db = contents_db
-        self.max_results = check_count("max_results", max_results, ConfigurationError)
+        self.max_results: int = check_count("max_results", max_results, ConfigurationError)
         self._loaders: dict[Database, Loader] = {}
         self._settings = None
         if vector_db is not None:
