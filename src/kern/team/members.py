@@ -14,6 +14,7 @@ from kern.models.form import Form
 Mode: TypeAlias = Literal["coordinate", "route"]
 """Who answers: the leader, with what its members have found; or the member that it has chosen."""
 
+
 @dataclass(frozen=True, slots=True)
 class Delegation:
     """How a leader hands its work on.
