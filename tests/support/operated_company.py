@@ -169,8 +169,6 @@ def _talk(operated: Operated, company: Company, key: str) -> None:
         "And with insulation?": "Then 35 °C are enough, and a smaller one does.",
         "What does that cost?": "About €14,000 with installation.",
     }
-    # Nobody has to break lines: a hash, a path, or who wants to see what becomes of the page.
-    operated.wait(key, operated.submit(key, "researcher", "unbroken" * 60, session_id="s" * 200))
     session = "house-of-1936"
     for question, answer in said.items():
         operated.says(question, Reply.text(answer).counting(Usage(540, 60)))

@@ -118,5 +118,7 @@ def _check(wrong: list[str], url: str, host: str) -> None:
 def company(operated: Operated) -> Iterator[Company]:
     """What a company has done, for those who only look."""
     found = fill(operated)
+    # A hash or a path cannot be broken into lines.
+    operated.submit(found.operator, "researcher", "unbroken" * 60, session_id="s" * 200)
     yield found
     found.release()
