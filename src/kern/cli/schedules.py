@@ -151,7 +151,7 @@ async def _check_agent(store: Store, agent: str) -> None:
     if await store.find(RunFilter(agent), 1):
         return
     known = {each for process in await store.processes.find(_SEEN) for each in process.agents}
-    known.update(schedule.agent_id for schedule in await store.schedules.find())
+    known.update(await store.schedules.agents())
     if agent not in known:
         raise InvalidInputError(
             f"The agent {agent!r} is not known here: no process serves it, and it has no runs. "
