@@ -86,7 +86,7 @@ DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"add_history_to_context": 1}, "add_history_to_context must be True or False, not 1."),
     ({"tools": [Shop.order]}, "The tool order is a method of a class, and a model cannot give"),
     ({"tools": [Shop.pay]}, "Give that of an object, as in tools=[shop.pay]."),
-    ({"tools": [Endless]}, "Endless is a class of tools. Give one of them: Endless()."),
+    ({"tools": [Endless]}, "A tool must be an object, not the class Endless; write Endless(...)."),
     ({"tools": [Endless()]}, "Endless.timeout must be a number of seconds above 0, not nan."),
 ]
 

@@ -102,8 +102,8 @@ def test_what_cannot_be_called_cannot_be_a_tool(what: Any) -> None:
             {"type": "web_search"},
             "not dict. A tool of the provider is given to the agent: Agent(",
         ),
-        (FunctionTool, "FunctionTool is a class of tools. Give one of them: FunctionTool()."),
-        (Toolset, "Toolset is a class of tools. Give one of them: Toolset()."),
+        (FunctionTool, "not the class FunctionTool; write FunctionTool(...)."),
+        (Toolset, "not the class Toolset; write Toolset(...)."),
     ],
 )
 def test_what_was_meant_by_what_is_no_tool_is_said(what: Any, said: str) -> None:
