@@ -23,7 +23,7 @@ from kern.session.agent import AgentSession
 from kern.team import Team
 from kern.team.sharing import interactions
 from kern.testing import FunctionModel, Reply, ScriptedModel
-from kern.tools import tool
+from kern.tools import ToolResult, tool
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 
@@ -188,6 +188,23 @@ async def test_a_member_is_given_the_input_where_the_leader_writes_no_tasks(
     assert told(model) == ["Go"]
     parts = model.requests[0].messages[-1].parts
     assert [type(each) for each in parts][1:] == [ImagePart]
+
+
+async def test_a_later_member_gets_the_input_of_the_run_and_nothing_that_came_of_it() -> None:
+    def look() -> ToolResult:
+        """Look."""
+        return ToolResult("Secret.", images=[Image(content=PNG)])
+
+    model = ScriptedModel(default="A poem.")
+    goes = (DELEGATE, {"member_id": "writer"})
+    leader = calling([("look", {})], [goes], [goes])
+    members = [Agent("Writer", model)]
+    team = Team(members, "Desk", leader, tools=[look], determine_input_for_members=False)
+    await team.arun("Go")
+    assert [[each.text for each in request.messages] for request in model.requests] == [["Go"]] * 2
+    model, leader = ScriptedModel(["A poem."]), calling([("look", {})], [task("writer", "Write.")])
+    await Team([Agent("Writer", model)], "Desk", leader, tools=[look]).arun("Go")
+    assert model.requests[0].messages[0].content == "Write.", "nor images of tools"
 
 
 @BOTH

@@ -74,7 +74,7 @@ class AgentTool(SubAgentTool):
         told = description or agent.description or agent.role
         super().__init__(
             ToolSchema(
-                tool_name(agent, "as_tool") if name is None else name,
+                tool_name(agent) if name is None else name,
                 told or f"Has the agent {agent.name} do something, and returns its answer.",
                 self._parameters(),
             ),
@@ -182,12 +182,12 @@ def is_sub_agent(given: object) -> TypeIs[SubAgent]:
     return callable(getattr(given, "child_run", None)) and not isinstance(given, type)
 
 
-def tool_name(agent: SubAgent, who: str) -> str:
+def tool_name(agent: SubAgent, remedy: str = "as_tool(name='research')") -> str:
     """Return the name of a tool that an agent's name makes.
 
     Args:
         agent: the agent.
-        who: what asks for it, for the error.
+        remedy: how to give it one, for the error.
 
     Raises:
         ConfigurationError: it makes none.
@@ -197,5 +197,5 @@ def tool_name(agent: SubAgent, who: str) -> str:
         return name
     raise ConfigurationError(
         f"A tool needs a name of letters and digits, and the agent {agent.name!r:.80} makes none. "
-        f"Give it one: {who}(name='research')."
+        f"Give it one: {remedy}."
     )

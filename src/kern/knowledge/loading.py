@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kern.aio.retry import until_available
+from kern.aio.tasks import together
 from kern.aio.threads import call_in_thread
 from kern.db.contents import Content, Contents, ContentStatus
 from kern.db.database import Database
@@ -167,7 +168,7 @@ class Loading:
             for source in waiting:
                 await self._one(contents, source)
 
-        async with _tasks() as group:
+        async with together() as group:
             for _ in range(min(_AT_ONCE, len(sources))):
                 group.create_task(work())
         return self._loaded
@@ -235,7 +236,7 @@ class Loading:
         async with _opened(base, source) as (parts, size):
             batches = _batches(_documents(content, source, parts, base.chunking), base.batch_size)
             try:
-                async with _tasks() as group:
+                async with together() as group:
                     while batch := await _next(batches, source):
                         digest = sha256("".join([each.chunk_id for each in batch]).encode())
                         name = f"{content.id[:16]} {len(ids)} {digest.hexdigest()[:16]}"
@@ -295,16 +296,6 @@ async def _keep(vector_db: VectorDb, batch: Sequence[Document]) -> int:
     if missing:
         await vector_db.aupsert([each for each in batch if each.chunk_id in missing])
     return len(missing)
-
-
-@asynccontextmanager
-async def _tasks() -> AsyncGenerator[asyncio.TaskGroup, None]:
-    """Have tasks that end together, of whose failures the first is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
 
 
 @asynccontextmanager

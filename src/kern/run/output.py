@@ -21,6 +21,7 @@ from kern.run.message import Message
 from kern.run.metrics import Metrics
 from kern.run.record import JournalRow, KeptRun, RunRecord, Settlement
 from kern.run.references import MessageReferences, references_from_json, references_to_json
+from kern.run.required import Required
 from kern.run.requirement import (
     RunRequirement,
     first_expiry,
@@ -39,7 +40,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
-class RunOutput(Made, Generic[Output]):
+class RunOutput(Made, Required, Generic[Output]):
     """A run as its caller sees it, at any moment of its life.
 
     Attributes:
@@ -165,16 +166,6 @@ class RunOutput(Made, Generic[Output]):
         """Whether the run was cancelled."""
         return self.status is RunStatus.cancelled
 
-    @property
-    def active_requirements(self) -> list[RunRequirement]:
-        """The requirements that nobody has answered yet."""
-        return [each for each in self.requirements if not each.is_resolved()]
-
-    @property
-    def tools_requiring_confirmation(self) -> list[ToolExecution]:
-        """The calls that a person has yet to allow or reject."""
-        return [each.tool_execution for each in self.requirements if each.needs_confirmation]
-
     def wait_for(self, requirements: Sequence[RunRequirement]) -> None:
         """Note what it waits for, and have its tools be the calls of these.
 
@@ -198,27 +189,6 @@ class RunOutput(Made, Generic[Output]):
                 same = (each for each in waiting if (each.tool_call_id, each.tool_name) == name)
                 self.tools[at] = found = next(same, tool)
                 waiting = [each for each in waiting if each is not found]
-
-    @property
-    def tools_requiring_user_input(self) -> list[ToolExecution]:
-        """The calls of whose arguments a person has yet to give some."""
-        waiting = [each.tool_execution for each in self.active_requirements]
-        return [each for each in waiting if each.requires_user_input]
-
-    @property
-    def tools_awaiting_external_execution(self) -> list[ToolExecution]:
-        """The calls that are made elsewhere, and have no result yet."""
-        waiting = [each.tool_execution for each in self.active_requirements]
-        return [each for each in waiting if each.external_execution_required]
-
-    @property
-    def client_calls(self) -> list[ToolExecution]:
-        """The calls of its client's tools with which it ended; a later run begins with the results.
-
-        See :class:`~kern.run.overrides.Overrides`.
-        """
-        has_answered = self.status in (RunStatus.completed, RunStatus.regenerated)
-        return [each for each in self.tools if each.result is None] if has_answered else []
 
     def get_content_as_string(self) -> str:
         """Return the content as a text: what is no text, as JSON."""

@@ -10,11 +10,11 @@ from kern.agent.as_tool import AgentTool, SubAgent
 from kern.agent.options import written
 from kern.agent.slug import slug
 from kern.errors import InvalidInputError
-from kern.execution.child import SubAgentTool
+from kern.execution.child import DELEGATE, SubAgentTool
 from kern.execution.child_calls import ChildCall
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
-from kern.team.members import DELEGATE, Delegation, told_of
+from kern.team.members import Delegation, told_of
 from kern.team.sharing import task_message
 from kern.tools import ToolResult
 

@@ -7,15 +7,13 @@ from typing import Literal, TypeAlias
 
 from kern.agent.as_tool import SubAgent, is_sub_agent
 from kern.errors import ConfigurationError
-from kern.execution.child import members_among
-from kern.execution.written import tagged
+from kern.execution.child import DELEGATE, members_among
+from kern.keywords import shown
 from kern.models.form import Form
+from kern.run.tags import tagged
 
 Mode: TypeAlias = Literal["coordinate", "route"]
 """Who answers: the leader, with what its members have found; or the member that it has chosen."""
-
-DELEGATE = "delegate_task_to_member"
-"""The tool with which a leader gives a member a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def members_by_id(given: object, what: str = "members") -> dict[str, SubAgent]:
     found: dict[str, SubAgent] = {}
     for each in given:
         if not is_sub_agent(each):
-            raise ConfigurationError(f"{what} must be agents and teams, not {each!r:.80}.")
+            raise ConfigurationError(f"{what} must be agents and teams, not {shown(each)}.")
         if not each.is_named:
             raise ConfigurationError(
                 f"A member of a team needs a name, by which its leader knows it, and {each!r:.80} "

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, cast
 
 from kern.embedders.base import Embedder
 from kern.errors import ConfigurationError, InvalidInputError
+from kern.keywords import shown
 from kern.run.codec import decode_object, encode
 from kern.vectordb.base import SearchType
 from kern.vectordb.document import Document
@@ -157,11 +158,20 @@ def document_of(row: Sequence[Any]) -> Document:
     )
 
 
-def default_embedder() -> Embedder:
-    """Return what embeds where nobody has said what does."""
-    from kern.embedders.openai import OpenAIEmbedder
+def checked_embedder(embedder: Embedder | None) -> Embedder:
+    """Return what embeds: OpenAI's, where nobody has said what does.
 
-    return OpenAIEmbedder()
+    Raises:
+        ConfigurationError: it is no embedder.
+    """
+    if embedder is None:
+        from kern.embedders.openai import OpenAIEmbedder
+
+        return OpenAIEmbedder()
+    given: object = embedder
+    if not isinstance(given, Embedder):
+        raise ConfigurationError(f"embedder must be an Embedder, not {shown(given)}.")
+    return given
 
 
 def check_weight(weight: object) -> float:
