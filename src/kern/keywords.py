@@ -20,6 +20,9 @@ LATER = frozenset(
         *("culture_manager", "add_culture_to_context"),
         *("update_cultural_knowledge", "enable_agentic_culture"),
         *("filesystem", "media_storage", "sandbox", "team_id", "workflow_id"),
+        *("delegate_to_all_members", "delegate_task_to_all_members"),
+        *("get_member_information_tool", "stream_member_events", "store_member_responses"),
+        *("read_team_history", "send_team_history"),
     )
 )
 """Keywords that users know from elsewhere, and that kern does not have yet."""

@@ -109,3 +109,14 @@ async def test_a_paused_child_ends_whose_parent_may_use_no_more() -> None:
     run = await boss.acontinue_run(run)
     assert run.status is RunStatus.error
     assert await statuses(db, run.run_id) == [RunStatus.cancelled]
+
+
+@BOTH
+async def test_a_child_has_no_more_time_than_its_parent(background: bool) -> None:
+    db = InMemoryDb()
+    worker = Agent("Worker", calling([("wait", {})]), tools=[wait])
+    team = Team([worker], "Team", leading("worker"), db=db, timeout=0.1, raise_on_error=False)
+    run = await carried_out(team, background)
+    assert run.status is RunStatus.error
+    [status] = await statuses(db, run.run_id)
+    assert status in (RunStatus.error, RunStatus.cancelled)

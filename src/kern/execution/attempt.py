@@ -56,6 +56,7 @@ class Attempt:
         foreground: whether it belongs to a caller who waits, and ends when the caller goes.
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
+        ends_at: when it is over, of :func:`time.monotonic`; None without one.
         ends_at: when they are over, by the clock of the loop.
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;

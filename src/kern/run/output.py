@@ -25,6 +25,7 @@ from kern.run.required import Required
 from kern.run.requirement import (
     RunRequirement,
     first_expiry,
+    place_of,
     requirements_from_json,
     requirements_to_json,
 )
@@ -172,17 +173,22 @@ class RunOutput(Made, Required, Generic[Output]):
             requirements: what it waits for.
         """
         self.requirements = [*requirements]
-        waiting: dict[str, ToolExecution] = {}
+        own: dict[int, ToolExecution] = {}
         for each in requirements:
             call = each.tool_execution
             call.user_input_schema = each.user_input_schema
             call.user_feedback_schema = each.user_feedback_schema
-            waiting[call.tool_call_id] = call
-        # Who answers a call (`tool.confirmed = True`) answers its requirement.
-        self.tools = [
-            each if each.result is not None else waiting.get(each.tool_call_id, each)
-            for each in self.tools
-        ]
+            if each.member_run_id is None:  # Else it is a child's, and may have the id of another.
+                own[place_of(each)] = call
+        # Who answers a call (`tool.confirmed = True`) answers its requirement. Models give several
+        # calls of an answer the same id, so they are told apart by their order.
+        waiting = [own[place] for place in sorted(own)]
+        for at, tool in enumerate(self.tools):
+            if tool.result is None:
+                name = tool.tool_call_id, tool.tool_name
+                same = (each for each in waiting if (each.tool_call_id, each.tool_name) == name)
+                self.tools[at] = found = next(same, tool)
+                waiting = [each for each in waiting if each is not found]
 
     def get_content_as_string(self) -> str:
         """Return the content as a text: what is no text, as JSON."""
