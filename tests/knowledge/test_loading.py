@@ -280,6 +280,8 @@ async def test_what_cannot_be_asked_for_is_refused(words: WordsDb, plants: Knowl
         await plants.aget_content()
     with pytest.raises(ConfigurationError, match="vector_db must be a VectorDb, not str"):
         Knowledge(vector_db="postgresql://...")  # type: ignore[arg-type] # as somebody might
+    with pytest.raises(ConfigurationError, match="max_results must be 1,000 at most"):
+        Knowledge(max_results=1001)
     with pytest.raises(ConfigurationError, match="readers must be Readers"):
         Knowledge(readers=[TextReader])  # type: ignore[list-item] # as somebody might
     with pytest.raises(TypeError, match="Did you mean 'text_content'"):

@@ -102,6 +102,11 @@ def listed(documents: Sequence[object], format: ReferencesFormat) -> str:
 
 
 def tagged(tag: str, text: str, about: str | None = None) -> str:
-    """Return a text within a tag, with a sentence about it before."""
+    """Return a text within a tag, with a sentence about it before.
+
+    The text does not end the tag: a stranger may have written it. As JSON it is what it was.
+    """
+    if "</" in text:
+        text = re.sub(rf"<(?=/\s*{tag})", r"<\\", text, flags=re.IGNORECASE)
     within = f"<{tag}>\n{text}\n</{tag}>"
     return within if about is None else f"{about}\n{within}"
