@@ -1,5 +1,6 @@
 """What becomes of files and texts in a knowledge base."""
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -174,6 +175,24 @@ async def test_no_content_of_a_failed_load_is_told_to_be_under_way(
     assert {(each.status, each.status_message) for each in contents} == {
         (ContentStatus.FAILED, "The disk is full."),
     }
+
+
+async def test_a_cancelled_load_is_told_to_have_failed(sqlite_db: SqliteDb) -> None:
+    begun = asyncio.Event()
+
+    class Slow(WordsDb):
+        async def aupsert(self, documents: object) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    plants = Knowledge("plants", vector_db=Slow(), contents_db=sqlite_db)
+    load = asyncio.create_task(plants.ainsert(text_content="Ferns."))
+    await asyncio.wait_for(begun.wait(), 20)
+    load.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await load
+    [content] = await plants.aget_content()
+    assert (content.status, content.status_message) == ("failed", "it was cancelled")
 
 
 async def test_special_files_are_not_read(plants: Knowledge, tmp_path: Path) -> None:
