@@ -1,5 +1,6 @@
 """What becomes of files and texts in a knowledge base."""
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -176,6 +177,24 @@ async def test_no_content_of_a_failed_load_is_told_to_be_under_way(
     }
 
 
+async def test_a_cancelled_load_is_told_to_have_failed(sqlite_db: SqliteDb) -> None:
+    begun = asyncio.Event()
+
+    class Slow(WordsDb):
+        async def aupsert(self, documents: object) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    plants = Knowledge("plants", vector_db=Slow(), contents_db=sqlite_db)
+    load = asyncio.create_task(plants.ainsert(text_content="Ferns."))
+    await asyncio.wait_for(begun.wait(), 20)
+    load.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await load
+    [content] = await plants.aget_content()
+    assert (content.status, content.status_message) == ("failed", "it was cancelled")
+
+
 async def test_special_files_are_not_read(plants: Knowledge, tmp_path: Path) -> None:
     with pytest.raises(ContentError, match="zero: it is no file"):
         await plants.ainsert(path="/dev/zero")
@@ -280,6 +299,8 @@ async def test_what_cannot_be_asked_for_is_refused(words: WordsDb, plants: Knowl
         await plants.aget_content()
     with pytest.raises(ConfigurationError, match="vector_db must be a VectorDb, not str"):
         Knowledge(vector_db="postgresql://...")  # type: ignore[arg-type] # as somebody might
+    with pytest.raises(ConfigurationError, match="max_results must be 1,000 at most"):
+        Knowledge(max_results=1001)
     with pytest.raises(ConfigurationError, match="readers must be Readers"):
         Knowledge(readers=[TextReader])  # type: ignore[list-item] # as somebody might
     with pytest.raises(TypeError, match="Did you mean 'text_content'"):

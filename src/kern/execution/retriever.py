@@ -193,9 +193,11 @@ class Retriever:
 
 
 def joined(outer: object, inner: object) -> object:
-    """Return filters of which the inner ones win; where they are no dicts, the inner ones."""
+    """Return filters of which the inner ones win; where they are no plain dicts, the inner ones."""
     if isinstance(outer, Mapping) and isinstance(inner, Mapping):
-        return {**outer, **inner}
+        both: dict[object, object] = {**outer, **inner}
+        if "op" not in both:  # Otherwise one is a condition as JSON values.
+            return both
     return inner or outer
 
 

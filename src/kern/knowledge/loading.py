@@ -16,7 +16,7 @@ from kern.aio.tasks import together
 from kern.aio.threads import call_in_thread
 from kern.db.contents import Content, Contents, ContentStatus
 from kern.db.database import Database
-from kern.errors import ContentError, DatabaseError, KernError, described
+from kern.errors import ContentError, DatabaseError, KernError, StepError, described
 from kern.knowledge.chunking import Chunking
 from kern.knowledge.readers import Reader
 from kern.knowledge.reading import batches_of, next_of, opened
@@ -167,10 +167,11 @@ class Loading:
             async with together() as group:
                 for _ in range(min(_AT_ONCE, len(sources))):
                     group.create_task(work())
-        except Exception as error:
-            with suppress(DatabaseError):  # What has failed first is what is told.
-                for each in self._under_way.values():
-                    await self._put(contents, _failed(each, error))
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, Exception) or self._run_id is None:  # A run may go on.
+                with suppress(DatabaseError):  # What has failed first is what is told.
+                    for each in self._under_way.values():
+                        await self._put(contents, _failed(each, error))
             raise
         return self._loaded
 
@@ -284,7 +285,10 @@ class Loading:
         return [*ids], size, embedded
 
     async def _do(self, name: str, function: Callable[[], Awaitable[object]]) -> object:
-        return await self._step(name, partial(self._available, function))
+        try:
+            return await self._step(name, partial(self._available, function))
+        except StepError as error:  # Its name says nothing to people.
+            raise error.__cause__ or error from None
 
     async def _available(self, function: Callable[[], Awaitable[Result]]) -> Result:
         return await (until_available(function) if self._waits else function())
@@ -315,8 +319,10 @@ class Loading:
         )
 
 
-def _failed(content: Content, error: Exception) -> Content:
+def _failed(content: Content, error: BaseException) -> Content:
     why = str(error) if isinstance(error, KernError) else described(error)
+    if isinstance(error, asyncio.CancelledError):
+        why = "it was cancelled"
     return content._replace(status=ContentStatus.FAILED, status_message=clean(why))
 
 
