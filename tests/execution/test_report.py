@@ -207,7 +207,7 @@ async def test_what_goes_wrong_beside_an_answer_stays_in_its_line_of_the_log(
         dependencies={"who": lambda: find("")},
     )
     assert (await agent.arun("Hi", run_id="run")).content == "Done."
-    told = [each.getMessage() for each in at_least(caplog, logging.WARNING)]
+    told = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     assert len([line for line in told if "run other failed" in line]) >= 8, told
     assert [line for line in told if not line.isprintable()] == []
 
