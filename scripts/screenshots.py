@@ -33,7 +33,7 @@ from visiting import MODES, PHONE  # noqa: E402
 from kern.local.postgres import EmbeddedPostgres  # noqa: E402
 
 # Of these there are pictures; of some of them in the dark and on a phone, too.
-_SHOWN = ("runs", "live", "nested", "questions", "session", "schedules", "workers")
+_SHOWN = ("runs", "live", "team", "questions", "session", "schedules", "workers")
 _EACH_MODE = ("overview", "run", "approvals")
 
 _TABLE = "company"
@@ -61,6 +61,8 @@ def _pages(company: Company) -> dict[str, str]:
         "run": f"/ui/runs/{company.runs['done']}",
         "live": f"/ui/runs/{company.runs['live']}",
         "nested": f"/ui/runs/{company.runs['nested']}",
+        "team": f"/ui/runs/{company.runs['team']}",
+        "aside": f"/ui/runs/{company.runs['aside']}",
         "failed": f"/ui/runs/{company.runs['failed']}",
         "refund": f"/ui/runs/{company.runs['refund']}",
         "questions": f"/ui/runs/{company.runs['questions']}",

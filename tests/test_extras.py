@@ -129,7 +129,7 @@ def test_a_missing_library_names_the_package_of_debian(tmp_path: Path) -> None:
         "kern.errors.setup.MissingLibraryError: The shared library libgone.so.1 is not installed. "
         "On Debian and Ubuntu run: apt-get install libgone1"
     )
-    assert "apt-get install libfoo2-1" in str(MissingLibraryError("libfoo2.so.1"))
+    assert "apt-get install libfoo2-1" in str(MissingLibraryError.of("libfoo2.so.1"))
 
 
 def test_missing_weights_name_the_command_that_compiles_nothing() -> None:
@@ -164,7 +164,7 @@ for db in (InMemoryDb(), SqliteDb(":memory:")):
 
 
 def test_programs_can_catch_it_as_either() -> None:
-    error = MissingExtraError("asyncpg", "postgres")
+    error = MissingExtraError.of("asyncpg", "postgres")
     assert isinstance(error, ConfigurationError)
     assert isinstance(error, ImportError)
     assert error.extra == "postgres"

@@ -18,7 +18,16 @@ AGENT = Agent("Tester", OpenAIResponses("m"), db=InMemoryDb())
 CALLS: list[tuple[Callable[..., object], str, dict[str, object], str]] = [
     (Agent, "Agent", {"modle": None}, "model"),
     (Agent, "Agent", {"instruction": None}, "instructions"),
-    (Agent, "Agent", {"database": None}, ""),
+    (Agent, "Agent", {"database": None}, "db"),
+    (Agent, "Agent", {"storage": None}, "db"),
+    (Agent, "Agent", {"agent_id": ""}, "id"),
+    (Agent, "Agent", {"response_model": None}, "output_schema"),
+    (Agent, "Agent", {"add_history_to_messages": True}, "add_history_to_context"),
+    (AGENT.run, "Agent.run", {"message": ""}, "input"),
+    (AGENT.run, "Agent.run", {"input": "", "stream_intermediate_steps": True}, "stream_events"),
+    (OpenAIResponses, "OpenAIResponses", {"model": ""}, "id"),
+    (SqliteDb, "SqliteDb", {"table_name": ""}, "session_table"),
+    (tool, "tool", {"purpose": ""}, ""),
     (AGENT.arun, "Agent.arun", {"input": "", "sesion_id": ""}, "session_id"),
     (AGENT.run, "Agent.run", {"input": "", "backgroud": True}, "background"),
     (AGENT.print_response, "Agent.print_response", {"input": "", "streem": 1}, "stream"),
@@ -66,6 +75,12 @@ async def test_an_asynchronous_function_says_it_too(
     with pytest.raises(TypeError) as raised:
         await function(**given)
     assert str(raised.value).startswith(told(name, given, meant))
+
+
+def test_a_long_list_of_keywords_is_not_recited() -> None:
+    with pytest.raises(TypeError) as raised:
+        Agent(monitoring=True)  # type: ignore[call-overload]
+    assert str(raised.value).endswith("'monitoring'. help(Agent) lists the keywords.")
 
 
 def test_a_keyword_that_comes_later_is_not_taken_for_another() -> None:

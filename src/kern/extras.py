@@ -27,9 +27,9 @@ def extra(name: str) -> Iterator[None]:
         module = (error.name or "").partition(".")[0]
         if module in ("", "kern"):
             raise
-        raise MissingExtraError(module, name) from error
+        raise MissingExtraError.of(module, name) from error
     except ImportError as error:
         library = _LIBRARY.match(str(error))
         if library is None:
             raise
-        raise MissingLibraryError(library[1]) from error
+        raise MissingLibraryError.of(library[1]) from error

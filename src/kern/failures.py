@@ -4,36 +4,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TypeVar, cast
 
-from kern.errors import (
-    BlobNotFoundError,
-    BudgetExceededError,
-    CheckError,
-    ConfigurationError,
-    ContentError,
-    ContextWindowExceededError,
-    DatabaseError,
-    InputCheckError,
-    JournalError,
-    KernError,
-    MissingKeyError,
-    MissingToolError,
-    ModelAuthenticationError,
-    ModelError,
-    ModelRateLimitError,
-    NewerJournalError,
-    OutputCheckError,
-    OutputLimitError,
-    OutputSchemaError,
-    RequirementExpiredError,
-    RunFailedError,
-    RunTimeoutError,
-    ServerShutdownError,
-    ThreadLimitError,
-    ToolsetError,
-    UsageLimitError,
-)
+from kern import errors
+from kern.errors import CheckError, KernError, RunFailedError
 
 Failure = TypeVar("Failure", bound=BaseException)
+
+# What is of these only is known by its own name, which says more.
+_BASES = (KernError, CheckError)
 
 
 def failure(
@@ -46,38 +23,17 @@ def failure(
         message: what it said.
         details: what else a check has said, see :func:`check_details`.
     """
-    for check in (InputCheckError, OutputCheckError):
-        if kind == check.__name__:
-            told = details or {}
-            trigger = cast("str | None", told.get("check_trigger"))
-            return check(
-                message, trigger, cast("dict[str, object] | None", told.get("additional_data"))
-            )
-    known: tuple[type[KernError], ...] = (
-        BlobNotFoundError,
-        BudgetExceededError,
-        ConfigurationError,
-        ContentError,
-        ContextWindowExceededError,
-        DatabaseError,
-        JournalError,
-        MissingKeyError,
-        MissingToolError,
-        ModelAuthenticationError,
-        ModelError,
-        ModelRateLimitError,
-        NewerJournalError,
-        OutputLimitError,
-        OutputSchemaError,
-        RequirementExpiredError,
-        RunTimeoutError,
-        ServerShutdownError,
-        ThreadLimitError,
-        ToolsetError,
-        UsageLimitError,
-    )
-    found = next((each for each in known if each.__name__ == kind), RunFailedError)
-    return found(message)
+    found = _ours(kind) or RunFailedError
+    if details is None or not issubclass(found, CheckError):
+        return found(message)
+    trigger = cast("str | None", details.get("check_trigger"))
+    return found(message, trigger, cast("dict[str, object] | None", details.get("additional_data")))
+
+
+def _ours(kind: str | None) -> type[KernError] | None:
+    """Return the class of ours that has this name, if there is one."""
+    found: object = getattr(errors, kind) if kind in errors.__all__ else None
+    return found if isinstance(found, type) and issubclass(found, KernError) else None
 
 
 def with_output(error: Failure, output: object) -> Failure:
@@ -88,10 +44,12 @@ def with_output(error: Failure, output: object) -> Failure:
 
 
 def kind_of(error: BaseException) -> str:
-    """Return the class by which what a run failed of is known everywhere: of a check ours."""
-    for check in (InputCheckError, OutputCheckError):
-        if isinstance(error, check):
-            return check.__name__
+    """Return the class by which what a run failed of is known everywhere: if it can be, ours."""
+    for each in type(error).__mro__:
+        if each in _BASES:
+            break
+        if _ours(each.__name__) is each:
+            return each.__name__
     return type(error).__name__
 
 

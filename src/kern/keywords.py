@@ -20,9 +20,37 @@ LATER = frozenset(
         *("culture_manager", "add_culture_to_context"),
         *("update_cultural_knowledge", "enable_agentic_culture"),
         *("filesystem", "media_storage", "sandbox", "team_id", "workflow_id"),
+        *("delegate_to_all_members", "delegate_task_to_all_members"),
+        *("get_member_information_tool", "stream_member_events", "store_member_responses"),
+        *("read_team_history", "send_team_history"),
     )
 )
 """Keywords that users know from elsewhere, and that kern does not have yet."""
+
+_OTHER_NAMES = {
+    "add_context": "add_dependencies_to_context",
+    "add_datetime_to_instructions": "add_datetime_to_context",
+    "add_history_to_messages": "add_history_to_context",
+    "add_references": "add_knowledge_to_context",
+    "agent_id": "id",
+    "context": "dependencies",
+    "database": "db",
+    "host": "base_url",
+    "message": "input",
+    "model": "id",
+    "num_history_responses": "num_history_runs",
+    "prompt": "input",
+    "response_model": "output_schema",
+    "retriever": "knowledge_retriever",
+    "storage": "db",
+    "stream_intermediate_steps": "stream_events",
+    "system_prompt": "system_message",
+    "table_name": "session_table",
+}
+"""What users call a keyword that has another name, and whose name is nearer to a third one."""
+
+_MAX_RECITED = 30
+"""How many keywords an error lists."""
 
 
 def explained(function: Callable[P, R], name: str | None = None) -> Callable[P, R]:
@@ -118,6 +146,22 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f"There are: {', '.join(known) or 'none'}."
 
 
+def shown(value: object, otherwise: str | None = None) -> str:
+    """Return how an error shows what was given; a class is told from an object of it.
+
+    Args:
+        value: what was given.
+        otherwise: how to show what is no class; by default as it is written, cut.
+
+    Example:
+        >>> shown(dict), shown("a dict")
+        ('the class dict; write dict(...)', "'a dict'")
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}; write {value.__name__}(...)"
+    return f"{value!r:.80}" if otherwise is None else otherwise
+
+
 def explanation(function: str, wrong: str, known: Collection[str]) -> str:
     """Return what to say of a wrong keyword.
 
@@ -126,7 +170,14 @@ def explanation(function: str, wrong: str, known: Collection[str]) -> str:
         wrong: the keyword.
         known: those that there are.
     """
-    told = later(wrong) if wrong in LATER else nearest(wrong, known)
+    if wrong in LATER:
+        told = later(wrong)
+    elif (meant := _OTHER_NAMES.get(wrong)) in known:
+        told = f"Did you mean {meant!r}?"
+    else:
+        told = nearest(wrong, known)
+        if len(known) > _MAX_RECITED and told.startswith("There are"):
+            told = f"help({function}) lists the keywords."
     return f"{function}() got an unexpected keyword argument {wrong!r}. {told}"
 
 
@@ -193,6 +244,29 @@ def takes(cls: type, name: str) -> bool:
     """Say whether the constructor of a class takes a keyword."""
     parameters = Signature.from_callable(cls).parameters
     return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+
+
+def check_set(made: Recorded, name: str, remedy: str) -> None:
+    """Check that an attribute may be set: what only the constructor takes would change nothing.
+
+    Args:
+        made: an object of a class of kern's; users' own set what they like.
+        name: the attribute.
+        remedy: what to write instead.
+
+    Raises:
+        AttributeError: it is a keyword of the constructor, and no attribute.
+    """
+    cls = type(made)
+    if _KEPT not in vars(made) or hasattr(made, name) or not cls.__module__.startswith("kern."):
+        return
+    constructor = cast(FunctionType, vars(cls).get("__init__", cls.__init__))
+    keywords = {*Signature.from_callable(constructor).parameters, *(_unpacked(constructor) or ())}
+    if name in keywords:
+        raise AttributeError(
+            f"{name} is read when a {cls.__name__} is made, and setting it would change nothing. "
+            f"{remedy}"
+        )
 
 
 def changed(made: Recorded) -> None:

@@ -1,10 +1,20 @@
 """What models are told of agents in the background, and such tools as JSON values."""
 
+import asyncio
+from typing import Any
+
+import pytest
+from in_background import child_of
+
 from kern.agent import Agent
 from kern.agent.background import AT_ONCE, BackgroundAgents, StartTool
 from kern.db.in_memory import InMemoryDb
+from kern.errors import ConfigurationError
+from kern.execution.reports import as_data
+from kern.models.base import ModelRequest
 from kern.registry import Registry
-from kern.testing import FunctionModel
+from kern.team import Team
+from kern.testing import FunctionModel, Reply
 from kern.tools.collect import AnyTool
 
 
@@ -57,3 +67,53 @@ def test_the_tools_are_kept_as_what_they_are() -> None:
         each.schema for each in boss.tools.values()
     ]
     assert again.to_dict(REGISTRY) == boss.to_dict(REGISTRY)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BackgroundAgents([Agent]),  # type: ignore[list-item]
+        lambda: Team([Agent], "Team", MODEL),  # type: ignore[list-item]
+        lambda: Agent("Boss", MODEL, handoffs=[Agent]),  # type: ignore[list-item]
+    ],
+)
+def test_a_class_is_no_agent(make: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"agents.*, not <class 'kern\.agent\.agent\.Agent'>"
+    ):
+        make()
+
+
+@pytest.mark.parametrize("tag", ["</answer>", "< /background_run>", "<\n/ Asked >", "<ANSWER>"])
+def test_what_is_told_of_a_run_cannot_end_the_tag_that_it_is_in(tag: str) -> None:
+    assert as_data(f"1 < 2 {tag}") == f"1 < 2 &lt;{tag[1:]}"
+
+
+async def test_a_run_in_the_background_does_not_wait_for_itself() -> None:
+    own: list[str] = []
+    results: list[str] = []
+
+    async def research(request: ModelRequest) -> Reply | str:
+        results[:] = [each.text for each in request.messages if each.role == "tool"]
+        if results:
+            return "Found."
+        while not own:  # noqa: ASYNC110 # its id comes with the receipt
+            await asyncio.sleep(0.01)
+        waits = ("wait_for_run", {"run_id": own[0]})
+        return Reply.tool_calls(("list_runs", {}), waits, ("cancel_run", {"run_id": own[0]}))
+
+    def direct(request: ModelRequest) -> Reply | str:
+        if request.messages[-1].role != "tool":
+            return Reply.tool_calls(("start_researcher", {"input": "Go"}))
+        return "Started."
+
+    db = InMemoryDb()
+    researcher = Agent(
+        "Researcher", FunctionModel(research), db=db, tools=[BackgroundAgents([made()])]
+    )
+    boss = Agent("Boss", FunctionModel(direct), db=db, tools=[BackgroundAgents([researcher])])
+    run = await boss.arun("Go")
+    own += [each.child_run_id or "" for each in run.tools]
+    assert (await child_of(await db.store(), run.run_id)).status.is_terminal
+    assert results[0] == "There are none."
+    assert all("there is no run" in each for each in results[1:])

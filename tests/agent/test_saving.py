@@ -134,7 +134,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_processes_that_save_at_once_get_a_version_each(
     shared_db: Database, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from load import ended, submit
 from workers import NewWorker
 
 from kern.agent import Agent
+from kern.agent.background import BackgroundAgents
 from kern.agent.serving import lifespan, serve, serve_in_thread
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
@@ -27,19 +28,29 @@ from kern.errors import (
 from kern.local.postgres import EmbeddedPostgres
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
+from kern.team import Team
 from kern.testing import Reply, ResponsesServer
 from kern.tools import tool
 
 
 async def test_an_agent_that_cannot_be_served_is_refused(model: OpenAIResponses) -> None:
     db = InMemoryDb()
-    refused: list[tuple[list[Agent], str]] = [
+    refused: list[tuple[list[Agent[Any, Any]], str]] = [
         ([], "There is no agent to serve."),
         ([Agent(model=model, db=db)], "has neither a name nor an id, by which its runs are found"),
         ([Agent("Tester", model)], "has no database, from which its runs come"),
         (
             [Agent("Tester", model, db=db), Agent(id="tester", model=model, db=InMemoryDb())],
             "Two agents have the id 'tester'",
+        ),
+        (
+            [Team([Agent("Tester", model)], name, model, db=db) for name in ("One", "Other")],
+            "Two agents have the id 'tester'",
+        ),
+        ([Team([Agent("Desk", model)], "Desk", model, db=db)], "Two agents have the id 'desk'"),
+        (
+            [Agent("Boss", model, db=db, tools=[BackgroundAgents([Agent("Boss", model)])])],
+            "Two agents have the id 'boss'",
         ),
     ]
     for agents, error in refused:

@@ -15,6 +15,8 @@ from kern.errors import ConfigurationError, InvalidInputError, ModelError, Sessi
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunEvent
+from kern.run.message import Message
+from kern.run.tool import ToolCall
 from kern.session import SessionSummary
 from kern.testing import Reply, ScriptedModel
 
@@ -55,6 +57,16 @@ async def test_a_session_has_what_was_said_in_it(db: Database) -> None:
     last = await agent.aget_last_run_output("session")
     assert last is not None
     assert last.run_id == session.runs[1].run_id
+
+
+def test_calls_of_one_id_have_their_own_results() -> None:
+    calls = [ToolCall("0", "look", place) for place in ("Bonn", "Mainz")]
+    results = [Message("tool", each.arguments, tool_call_id="0") for each in calls]
+    messages = [Message("assistant", tool_calls=calls), *results]
+    run = RunOutput("run", "session", "tester", messages=[*messages, *messages[:1]])
+    found = AgentSession("session", runs=[run]).get_tool_calls()
+    assert [each["function"]["arguments"] for each in found] == ["Mainz", "Bonn"] * 2
+    assert [each["content"] for each in found] == [None, None, "Mainz", "Bonn"]
 
 
 async def test_messages_are_chosen_by_run_number_role_and_status(db: Database) -> None:

@@ -86,7 +86,7 @@ DEFINITIONS: list[tuple[dict[str, Any], str]] = [
     ({"add_history_to_context": 1}, "add_history_to_context must be True or False, not 1."),
     ({"tools": [Shop.order]}, "The tool order is a method of a class, and a model cannot give"),
     ({"tools": [Shop.pay]}, "Give that of an object, as in tools=[shop.pay]."),
-    ({"tools": [Endless]}, "Endless is a class of tools. Give one of them: Endless()."),
+    ({"tools": [Endless]}, "A tool must be an object, not the class Endless; write Endless(...)."),
     ({"tools": [Endless()]}, "Endless.timeout must be a number of seconds above 0, not nan."),
 ]
 
@@ -218,7 +218,7 @@ async def test_a_database_is_not_waited_for_until_a_time_that_is_none(
 ) -> None:
     agent = Agent("Tester", model, db=InMemoryDb())
     with pytest.raises(ConfigurationError, match=r"^database_wait must be a number of seconds"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await serve([agent], database_wait=value)
 
 
@@ -229,7 +229,7 @@ async def test_a_process_is_not_served_with_what_it_cannot_use(
     agent = Agent("Tester", model, db=InMemoryDb())
     [name] = given
     with pytest.raises(ConfigurationError, match=f"^{name} must be a "):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await serve([agent], **given)
     with pytest.raises(ConfigurationError, match=f"^{name} must be a "):
         lifespan([agent], **given)

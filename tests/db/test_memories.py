@@ -1,8 +1,9 @@
 """Memories of users, in each kind of database: found by their words, and by nobody else."""
 
+import asyncio
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from stores import CLAIM, new_run
@@ -100,6 +101,19 @@ async def test_memories_are_narrowed_sorted_and_paged(kept: Methods) -> None:
     stats, users = await kept.aget_user_memory_stats(limit=1)
     assert ([each["user_id"] for each in stats], users) == (["bob"], 2)
     assert (await kept.aget_user_memory_stats(user_id="ada"))[0][0]["total_memories"] == 2
+
+
+async def test_a_search_for_too_much_is_refused_before_it_keeps_the_database(
+    kept: Methods,
+) -> None:
+    await add(kept, "ada", "Drinks tea", topics=["drinks"])
+    many = [f"tea{each}" for each in range(40_000)]
+    for wanted in ({"search_content": " ".join(many)}, {"topics": many}):
+        with pytest.raises(InvalidInputError, match=r"at most 100 (words|topics)"):
+            await texts(kept, **wanted)
+    assert await texts(kept, search_content=" ".join(["tea"] * 40_000)) == ["Drinks tea"]
+    assert await texts(kept, topics=["drinks", *many[:99]]) == ["Drinks tea"]
+    assert await texts(kept, search_content=" ".join(many[:100])) == []
 
 
 async def test_a_user_meets_no_memory_of_another(kept: Methods) -> None:
@@ -213,6 +227,32 @@ async def test_what_two_learn_at_once_is_both_kept(kept: Methods, memories: Memo
         "Drinks tea and milk",
         "Drinks tea at five",
     ]
+
+
+@pytest.mark.parametrize("last", ["update", "clear"])
+async def test_changes_of_two_at_once_wait_for_each_other(
+    postgres_db: PostgresDb, last: Literal["update", "clear"]
+) -> None:
+    for id in ("1", "2", "3"):
+        await postgres_db.aupsert_user_memory(UserMemory(id, id, user_id="ada"))
+    store = await postgres_db.store()
+    assert isinstance(store, PostgresStore)
+    locking = f"SELECT FROM {store.names.memories} WHERE memory_id = $1 FOR UPDATE"
+    changes = [MemoryChange("update", id, "new") for id in ("3", "2")]
+    made = MemoryChanges("ada", [*changes, MemoryChange(last, "1", "new")])
+    async with store.pool.acquire() as other, other.transaction():
+        await other.execute(locking, "1")
+        own = asyncio.create_task(store.memories.apply(made))
+        async with asyncio.timeout(10):
+            waits = "SELECT $1 = ANY(pg_blocking_pids(pid)) FROM pg_stat_activity"
+            pid = other.get_server_pid()
+            while not any(row[0] for row in await store.pool.fetch(waits, pid)):  # noqa: ASYNC110 # it says nothing
+                await asyncio.sleep(0.01)
+        for id in ("2", "3"):
+            await other.execute(locking, id)
+    await own
+    found = [each.memory for each in await postgres_db.aget_user_memories()]
+    assert found == (["new"] * 3 if last == "update" else [])
 
 
 async def test_changes_are_written_with_their_row_once_and_by_no_stale_attempt(

@@ -9,8 +9,8 @@ from threading import Event
 import pytest
 
 from kern.agent import Agent
-from kern.execution.attempt import Attempt
 from kern.execution.executor import Executor, _Execution
+from kern.execution.from_record import attempt_of
 from kern.execution.spec import Spec
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
@@ -34,7 +34,7 @@ async def test_the_heart_reads_what_executes_while_runs_begin_and_end(
     record = RunRecord(
         *("run", "session", "agent", None, RunStatus.running), 1, datetime.now(UTC), input="{}"
     )
-    execution = _Execution(Attempt.begin(record, Spec.of(Agent("Tester", model)), None))
+    execution = _Execution(attempt_of(record, Spec.of(Agent("Tester", model)), None))
 
     def read() -> None:
         while not ended.is_set():

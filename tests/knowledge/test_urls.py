@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 from ports import free_port
+from service import listening
 from words_db import WordsDb
 
 from kern.errors import ConfigurationError, ContentError
@@ -82,11 +83,8 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
         "missing": missing,
     }.items():
         app.router.add_get(f"/{name}", answer)
-    runner, port = web.AppRunner(app), free_port()
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield f"http://127.0.0.1:{port}"
-    await runner.cleanup()
+    async with listening(app) as url:
+        yield url
 
 
 @pytest.fixture

@@ -10,6 +10,9 @@ from kern.testing import Reply, ResponsesServer
 
 LIMIT = 0.3
 
+# Within which a slow machine has noticed, too.
+LONG = 10.0
+
 # Any of these would take much longer than a test may.
 TRICKLES = {
     "body": Reply.text(*"Hello.").trickling(0.05),
@@ -32,7 +35,7 @@ async def test_an_answer_that_trickles_is_given_up_at_the_limit(
     with pytest.raises(ModelError, match=r"did not answer within 0\.3 s") as raised:
         await ask(model, "Hi")
     assert (raised.value.kind, raised.value.transient) == ("timeout", True)
-    assert LIMIT <= time.monotonic() - began < 4 * LIMIT
+    assert LIMIT <= time.monotonic() - began < LONG
 
 
 async def test_a_stream_of_comments_is_given_up_at_the_limit(
@@ -43,15 +46,17 @@ async def test_a_stream_of_comments_is_given_up_at_the_limit(
     began = time.monotonic()
     with pytest.raises(ModelError, match=r"within 0\.3 s"):
         await pieces_and_whole(new_model(timeout=LIMIT), "Hi")
-    assert time.monotonic() - began < 4 * LIMIT
+    assert time.monotonic() - began < LONG
 
 
 async def test_a_stream_that_is_given_up_keeps_its_text(
     new_model: NewModel, server: ResponsesServer
 ) -> None:
-    server.script.append(Reply.text(*"Hello, world.").slow(pause=0.1))
+    server.script.append(Reply.text(*"Hello, world.").slow(pause=0.2))
+    model = new_model(timeout=4 * LIMIT)
+    await model.prepare()
     with pytest.raises(ModelError) as raised:
-        await pieces_and_whole(new_model(timeout=LIMIT), "Hi")
+        await pieces_and_whole(model, "Hi")
     assert raised.value.content
     assert "Hello, world.".startswith(raised.value.content)
     await server.wait_for_disconnects(1)

@@ -5,6 +5,7 @@ import json
 from kern.agent import Agent
 from kern.compression import Compaction, CompressionManager
 from kern.db.in_memory import InMemoryDb
+from kern.memory import MemoryManager
 from kern.operations.timeline import timeline
 from kern.testing import Reply, ScriptedModel
 
@@ -16,6 +17,8 @@ STEP = {
     "next_action": "continue",
     "confidence": 1,
 }
+
+REMEMBERS = Reply.tool_calls(("add_memory", {"memory": "Likes fish.", "topics": []}))
 
 
 def look(n: int) -> str:
@@ -33,6 +36,8 @@ async def test_it_says_what_models_were_asked_beside_the_answer() -> None:
         reasoning_model=ScriptedModel([json.dumps({"steps": [STEP]})]),
         compression_manager=CompressionManager(ScriptedModel(list("abc"))),
         compaction=Compaction(None, 3, 1, ScriptedModel(["Sum."])),
+        memory_manager=MemoryManager(ScriptedModel([REMEMBERS])),
+        update_memory_on_run=True,
     )
     run = await agent.arun("Read.")
     store = await db.store()
@@ -44,3 +49,5 @@ async def test_it_says_what_models_were_asked_beside_the_answer() -> None:
     assert told["CompressionCompleted"].detail.endswith("700 characters of results in 1")
     assert told["CompactionCompleted"].detail.endswith("5 messages, summed up")
     assert told["CompactionStarted"].payload is None
+    assert told["MemoryUpdateCompleted"].detail.startswith("10 + 5 tokens: ")
+    assert "Likes fish." in told["MemoryUpdateCompleted"].detail

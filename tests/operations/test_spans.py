@@ -5,9 +5,15 @@ from datetime import UTC, datetime
 import msgspec
 from journaled import Journaled
 
-from kern.operations.spans import MOST, Span, Spans
+from kern.execution.child import DELEGATE
+from kern.knowledge import KnowledgeProgress
+from kern.operations.span import MOST, Progress, Span
+from kern.operations.spans import KNOWLEDGE_PROGRESS, Spans
+from kern.reasoning.step import ReasoningStep, ReasoningSteps
 from kern.run.base import RunStatus
-from kern.run.message import Metrics
+from kern.run.beside_steps import ConversationCompacted, ResultsCompressed, Thought
+from kern.run.custom import event_kind
+from kern.run.message import Message, Metrics
 from kern.run.record import JournalRow, RunRecord
 from kern.run.requirement import RunRequirement
 from kern.run.steps import (
@@ -17,13 +23,22 @@ from kern.run.steps import (
     CallBroken,
     Continued,
     HookEnded,
+    MessagesAdded,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
     TextSlice,
 )
 from kern.run.tool import ToolCall, ToolExecution
-from kern.run.tool_steps import ChildBegun, ChildEnded, SleepBegun, StepEnded, ToolEnded, ToolsBegun
+from kern.run.tool_steps import (
+    ChildBegun,
+    ChildEnded,
+    CustomHappened,
+    SleepBegun,
+    StepEnded,
+    ToolEnded,
+    ToolsBegun,
+)
 
 SEARCH, SEND = ToolCall("1", "search", '{"q": "heat"}'), ToolCall("2", "send", "{}")
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -164,6 +179,71 @@ def test_hooks_and_other_models_are_told() -> None:
         ("hook", "check", 1, False),
         ("model", "", 1, False),
         ("model", "output model", 1, False),
+    ]
+
+
+def test_what_models_are_asked_beside_the_answer_is_told_as_people_read_it() -> None:
+    journal = Journaled(Thought(ReasoningSteps([ReasoningStep("Plan", reasoning="Read.")])))
+    journal.answer("", SEARCH).add(ToolEnded(0, "9%"))
+    journal.add(ResultsCompressed(((0, 0, "9"),), before=2000))
+    journal.add(ConversationCompacted("Sum.", "", replaced=7, tokens_before=900, tokens_after=50))
+    journal.answer("Done.")
+    memory = '{"key": "run", "told": "Remembered: Is called Ada.", "changes": []}'
+    for name, text in (
+        ("memory_model", memory),
+        ("session_summary", '{"summary": "A talk.", "topics": []}'),
+        ("followups", '{"followups": ["Why?", "When?"]}'),
+    ):
+        journal.add(SecondaryAnswered(name, Message("assistant", text), Metrics(), "small"))
+    found = [each for each in told(journal) if each.kind == "model" and each.title]
+    assert [(each.title, each.text.beginning, each.note) for each in found] == [
+        ("reasoning", "1. Plan: Read.", ""),
+        ("shorter results", "9", "2,000 characters in 1"),
+        ("summary of the conversation", "Sum.", "7 messages, about 900 tokens in 50"),
+        ("memory", "Remembered: Is called Ada.", "small"),
+        ("session summary", "A talk.", "small"),
+        ("follow-up questions", "Why?\nWhen?", "small"),
+    ]
+
+
+def test_a_member_of_a_team_and_a_run_in_the_background_are_named() -> None:
+    task = ToolCall("1", DELEGATE, '{"member_id": "pilot", "task": "The tide?"}')
+    journal = Journaled().answer("", task, SEND, SEARCH)
+    journal.add(ChildBegun(0, "child"), ChildBegun(1, "other", background=True))
+    journal.add(AttemptBegun(2, (0,)), ToolEnded(0, "High."), ToolEnded(1, "Begun."))
+    message = Message("user", "The run other is COMPLETED.")
+    journal.add(ToolEnded(2, "9%"), MessagesAdded((message,), ("1",)))
+    spans = told(journal)
+    assert [(each.kind, each.title, each.run_id) for each in spans[2:5]] == [
+        ("member", "pilot", "child"),
+        ("agent", "send", "other"),
+        ("tool", "search", None),
+    ]
+    assert [each.note for each in spans[2:5]] == ["made again", "in the background", ""]
+    assert spans[2].arguments.beginning == "The tide?"
+    assert (spans[-1].kind, spans[-1].text.beginning) == ("told", message.text)
+
+
+def test_a_load_says_how_far_it_has_come_content_by_content() -> None:
+    assert event_kind(KnowledgeProgress()) == KNOWLEDGE_PROGRESS
+    journal = Journaled().answer("", ToolCall("1", "load", "{}"))
+    for name, status, chunks, done in (
+        ("ferns.md", "processing", 64, 0),
+        ("moss.md", "processing", 64, 0),
+        ("ferns.md", "completed", 70, 1),
+        ("lichen.bin", "failed", 0, 2),
+    ):
+        values = {"name": name, "status": status, "chunks": chunks, "done": done, "total": 3}
+        journal.add(CustomHappened(0, KNOWLEDGE_PROGRESS, values))
+    journal.add(CustomHappened(0, KNOWLEDGE_PROGRESS, {"name": 5}))
+    journal.add(CustomHappened(0, "app:Mine", {"a": 1}))
+    call = told(journal)[-1]
+    assert call.progress == Progress(2, 3, "lichen.bin")
+    assert [(each.kind, each.title, each.note, each.took, each.failed) for each in call.inside] == [
+        ("content", "ferns.md", "70 chunks", 2, False),
+        ("content", "moss.md", "64 chunks", None, False),
+        ("content", "lichen.bin", "0 chunks", 0, True),
+        ("event", "Mine", "", 0, False),
     ]
 
 

@@ -35,7 +35,7 @@ def in_child(work):
         finally:
             sys.stdout.flush()
             os._exit(code)
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 30
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         if time.monotonic() > deadline:
             os.kill(child, 9)
@@ -49,7 +49,7 @@ SYNCHRONOUS = f"""{PRELUDE}
 def use(name):
     print(name, agent.run("Hi").content, flush=True)
     run = agent.run("Hi", background=True)
-    print(name, agent.wait_run(run.run_id, 5).content, flush=True)
+    print(name, agent.wait_run(run.run_id, 30).content, flush=True)
 
 use("parent")
 in_child(lambda: use("child"))

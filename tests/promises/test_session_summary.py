@@ -177,8 +177,8 @@ async def test_each_summary_goes_on_from_the_last(db: Database) -> None:
     for number in range(4):
         await agent.arun(f"Ask {number}", session_id="session")
     told = [each.messages[-1].text for each in summaries.requests]
-    assert "user: Ask 0\n\nassistant: First." in told[0]
-    assert "The summary until then:\n\nOne." in told[1]
+    assert "<user>\nAsk 0\n</user>\n<assistant>\nFirst.\n</assistant>" in told[0]
+    assert "<earlier_summary>\nOne.\n</earlier_summary>" in told[1]
     assert "Ask 0" not in told[1]
     assert "Ask 1" in told[1]
     assert "Ask 2" in told[3], "the third run is in no summary yet"
@@ -219,7 +219,7 @@ async def test_the_last_messages_are_shown_where_there_are_many(db: Database) ->
     )
     await agent.arun("Ask", session_id="session")
     assert "Ask" not in summaries.requests[0].messages[-1].text
-    assert "assistant: Hello." in summaries.requests[0].messages[-1].text
+    assert "<assistant>\nHello.\n</assistant>" in summaries.requests[0].messages[-1].text
 
 
 def test_what_cannot_make_summaries_is_refused() -> None:

@@ -4,10 +4,13 @@ import asyncio
 import os
 
 from kern.agent import Agent
+from kern.agent.background import BackgroundAgents
 from kern.approval import approval
+from kern.compression import Compaction, CompressionManager
 from kern.db.postgres import PostgresDb
 from kern.models.openai import OpenAIResponses
 from kern.run import RunContext
+from kern.team import Team
 from kern.tools import tool
 from kern.tools.user_feedback import UserFeedbackTools
 
@@ -93,5 +96,18 @@ lead = Agent(
     tools=[researcher.as_tool("research", "Have something researched."), search],
     db=db,
 )
+meteorologist = Agent("Meteorologist", _model(), role="Knows the weather.", tools=[search])
+pilot = Agent("Pilot", _model(), role="Knows the waters.")
+harbour = Team([meteorologist, pilot], "Harbour office", _model(), db=db)
+concierge = Agent(
+    "Concierge",
+    _model(),
+    tools=[search, read, BackgroundAgents([researcher])],
+    db=db,
+    reasoning_model=_model(),
+    compression_manager=CompressionManager(_model(), compress_tool_results_limit=1),
+    compaction=Compaction(max_tokens=None, max_turns=2, keep_turns=1),
+    update_memory_on_run=True,
+)
 
-agents = [researcher, cashier, lead]
+agents = [researcher, cashier, lead, harbour, concierge]

@@ -1,5 +1,6 @@
 """A day of a company: runs of every kind, so that each page has something to show."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +76,7 @@ def fill(operated: Operated) -> Company:
     _ask_people(operated, company, keys["tomas"])
     _fail(operated, company, keys["yuki"])
     _talk(operated, company, keys["mira"])
+    _work_together(operated, company, keys["mira"])
     operated.ask(_schedules)
     return company
 
@@ -175,3 +177,39 @@ def _talk(operated: Operated, company: Company, key: str) -> None:
     state = {"house": {"built": 1936, "area": 140}, "budget": 20000}
     operated.client(key).patch(f"/v1/sessions/{session}/state", json=state).raise_for_status()
     company.sessions["talk"] = session
+
+
+def _work_together(operated: Operated, company: Company, key: str) -> None:
+    task = "delegate_task_to_member"
+    operated.says(
+        "sail to Skagen",
+        Reply.tool_calls(
+            (task, {"member_id": "meteorologist", "task": "What wind is there off Grenen?"}),
+            (task, {"member_id": "pilot", "task": "What depth has the fairway at low water?"}),
+        ).counting(Usage(820, 64)),
+        Reply.text("Stay in port until Thursday.").counting(Usage(1210, 58)),
+    )
+    operated.says(
+        "off Grenen",
+        Reply.tool_calls(("search", {"query": "wind Grenen"})).counting(Usage(310, 22)),
+        Reply.text("A gale from the west until Wednesday.").counting(Usage(390, 31)),
+    )
+    operated.says("the fairway", Reply.text("Four metres.").counting(Usage(290, 12)))
+    team = operated.submit(key, "harbour-office", "Can the ferry sail to Skagen?")
+    step = {"title": "Plan", "reasoning": "Read the menu first.", "next_action": "final_answer"}
+    menu = "Plaice, cod, herring and a soup of the day. " * 12
+    operated.says(
+        "table for six",
+        json.dumps({"steps": [{**step, "action": None, "result": None, "confidence": 0.9}]}),
+        Reply.tool_calls(("read", {"page": menu})).counting(Usage(640, 40)),
+        "Fish, and a soup.",
+        Reply.tool_calls(("search", {"query": "tables"}), ("start_researcher", {"input": "Wine?"})),
+        "The user wants a table for six; there is fish.",
+        "There is a table at seven.",
+        Reply.text("There is a table at seven, and the wine is white.").counting(Usage(710, 44)),
+        Reply.tool_calls(("add_memory", {"memory": "Likes fish.", "topics": ["food"]})),
+    )
+    aside = operated.submit(key, "concierge", "Find a table for six.")
+    operated.wait(key, team)
+    operated.wait(key, aside)
+    company.runs |= {"team": team, "aside": aside}

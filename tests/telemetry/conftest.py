@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from kern.telemetry import uninstrument
+from kern.telemetry.ending import ending
 
 
 @pytest.fixture
@@ -43,5 +44,7 @@ def meters(collector: Collector) -> Iterator[MeterProvider]:
 
 @pytest.fixture(autouse=True)
 def _off() -> Iterator[None]:
+    """Leave nothing to the thread in which spans end, which would log in the test after."""
     yield
     uninstrument()
+    assert ending.flush(20)

@@ -159,7 +159,7 @@ async def test_a_cancel_of_the_call_passes_on_once_the_tool_has_ended(
         await task
     assert ended.is_set()
     assert context.cancelled
-    assert not caplog.records
+    assert [each for each in caplog.messages if "the tool own" in each] == []
 
 
 async def test_what_a_tool_returns_in_spite_of_a_cancel_is_its_result(context: RunContext) -> None:
@@ -210,7 +210,7 @@ async def test_a_call_ends_at_its_time_limit_though_the_tool_cleans_up(
     ended, release = asyncio.Event(), asyncio.Event()
     began = time.monotonic()
     result = await Own(kind(ended, release), timeout=0.05).call("{}", context)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < WAIT
     assert result == ToolResult("TimeoutError: it did not return within 0.05 s", is_error=True)
     assert context.cancelled
     assert not ended.is_set()
@@ -232,7 +232,7 @@ async def test_a_cancel_of_the_call_waits_a_moment_only_for_the_tool_to_clean_up
 
     task = await begun(Own(begin), context, began)
     task.cancel()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(WAIT):
         with pytest.raises(asyncio.CancelledError):
             await task
     assert not ended.is_set()
@@ -254,10 +254,9 @@ async def test_what_a_tool_fails_of_while_it_cleans_up_is_logged(
     with caplog.at_level(logging.WARNING):
         await Own(work, timeout=0.01).call("{}", context)
         async with asyncio.timeout(WAIT):
-            while not caplog.records:  # noqa: ASYNC110 # a log has no event
+            while not (told := [each for each in caplog.messages if "the tool own" in each]):  # noqa: ASYNC110 # a log has no event
                 await asyncio.sleep(0.01)
-    told = caplog.records[-1].getMessage()
-    assert told == "run run: the tool own failed while it cleaned up: LookupError('it is gone')"
+    assert told == ["run run: the tool own failed while it cleaned up: LookupError('it is gone')"]
 
 
 async def test_a_result_that_comes_just_in_time_counts(context: RunContext) -> None:
@@ -284,4 +283,4 @@ async def test_a_toolset_has_to_say_in_time_which_tools_it_has() -> None:
     began = time.monotonic()
     with pytest.raises(ToolsetError, match=r"Slow did not say .* within 0\.05 s"):
         await Slow().listed(RunInfo("run", "session", "agent", None, 1, None))
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < WAIT

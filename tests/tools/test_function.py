@@ -102,8 +102,8 @@ def test_what_cannot_be_called_cannot_be_a_tool(what: Any) -> None:
             {"type": "web_search"},
             "not dict. A tool of the provider is given to the agent: Agent(",
         ),
-        (FunctionTool, "FunctionTool is a class of tools. Give one of them: FunctionTool()."),
-        (Toolset, "Toolset is a class of tools. Give one of them: Toolset()."),
+        (FunctionTool, "not the class FunctionTool; write FunctionTool(...)."),
+        (Toolset, "not the class Toolset; write Toolset(...)."),
     ],
 )
 def test_what_was_meant_by_what_is_no_tool_is_said(what: Any, said: str) -> None:
@@ -293,14 +293,14 @@ async def test_a_wait_for_a_thread_is_not_counted(monkeypatch: pytest.MonkeyPatc
     def occupy() -> bool:
         return end.wait(10)
 
-    @tool(timeout=0.05)
+    @tool(timeout=0.5)
     def look() -> str:
         return "seen"
 
     async with asyncio.TaskGroup() as calls:
         calls.create_task(occupy.call("{}", CONTEXT))
         looking = calls.create_task(look.call("{}", CONTEXT))
-        done, _ = await asyncio.wait({looking}, timeout=0.2)
+        done, _ = await asyncio.wait({looking}, timeout=0.7)
         assert not done
         end.set()
     assert looking.result() == ToolResult("seen")

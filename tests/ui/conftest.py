@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from operated import Operated
 from operated_company import Company, fill
-from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect, sync_playwright
 from visiting import PHONE, Visit
 
 from kern.local.postgres import EmbeddedPostgres
@@ -17,7 +17,7 @@ from kern.local.postgres import EmbeddedPostgres
 _CHROMIUM = shutil.which("chromium")
 
 # How long anything on a page may take, in milliseconds; the machine may be busy.
-_PATIENCE = 15_000
+_PATIENCE = 30_000
 
 # How the browser tells of any page whose status is an error.
 _REFUSED = "the server responded with a status of 4"
@@ -39,6 +39,7 @@ def chromium() -> Iterator[Browser]:
     """A browser without a window."""
     if _CHROMIUM is None:
         pytest.skip("Chromium is missing; scripts/apt.sh installs it")
+    expect.set_options(timeout=_PATIENCE)  # Which is five seconds otherwise.
     with sync_playwright() as playwright:
         # For root, as whom containers run tests, there is no sandbox.
         browser = playwright.chromium.launch(

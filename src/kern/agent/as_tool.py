@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol
 
-from typing_extensions import Unpack, override
+from typing_extensions import TypeIs, Unpack, override
 
 from kern.db.database import Database
 from kern.dispatch.children import UnstoredChildren
@@ -74,7 +74,7 @@ class AgentTool(SubAgentTool):
         told = description or agent.description or agent.role
         super().__init__(
             ToolSchema(
-                tool_name(agent, "as_tool") if name is None else name,
+                tool_name(agent) if name is None else name,
                 told or f"Has the agent {agent.name} do something, and returns its answer.",
                 self._parameters(),
             ),
@@ -173,12 +173,21 @@ class AgentTool(SubAgentTool):
         return {"type": "object", "properties": {"input": what}, "required": ["input"]}
 
 
-def tool_name(agent: SubAgent, who: str) -> str:
+def is_sub_agent(given: object) -> TypeIs[SubAgent]:
+    """Say whether something is an agent; its class is none.
+
+    Args:
+        given: what a user gave as one.
+    """
+    return callable(getattr(given, "child_run", None)) and not isinstance(given, type)
+
+
+def tool_name(agent: SubAgent, remedy: str = "as_tool(name='research')") -> str:
     """Return the name of a tool that an agent's name makes.
 
     Args:
         agent: the agent.
-        who: what asks for it, for the error.
+        remedy: how to give it one, for the error.
 
     Raises:
         ConfigurationError: it makes none.
@@ -188,5 +197,5 @@ def tool_name(agent: SubAgent, who: str) -> str:
         return name
     raise ConfigurationError(
         f"A tool needs a name of letters and digits, and the agent {agent.name!r:.80} makes none. "
-        f"Give it one: {who}(name='research')."
+        f"Give it one: {remedy}."
     )

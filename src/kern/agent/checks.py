@@ -6,6 +6,7 @@ from typing import TypeVar, get_args
 from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.execution.spec import HistoryAgents
+from kern.keywords import shown
 from kern.models.base import ToolChoice
 from kern.run.message import Role
 from kern.run.numbers import check_count
@@ -28,8 +29,8 @@ def check_db(db: object, **needing: bool) -> Database | None:
         return db
     if db is not None:
         raise ConfigurationError(
-            f"db must be a database, not {type(db).__name__}. Write db=PostgresDb(db_url=...), "
-            "db=SqliteDb('kern.db') or db=InMemoryDb()."
+            f"db must be a database, not {shown(db, type(db).__name__)}. Write "
+            "db=PostgresDb(db_url=...), db=SqliteDb('kern.db') or db=InMemoryDb()."
         )
     check_needed(
         "a database",

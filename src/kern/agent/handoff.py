@@ -5,14 +5,15 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from typing_extensions import override
 
-from kern.agent.as_tool import AgentTool, SubAgent, tool_name
+from kern.agent.as_tool import AgentTool, SubAgent, is_sub_agent, tool_name
 from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
 from kern.execution.child_calls import ChildCall
+from kern.keywords import shown
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext
 from kern.run.message import Message
@@ -20,6 +21,8 @@ from kern.tools import ToolResult
 
 InputFilter: TypeAlias = Callable[[list[Message]], Sequence[Message] | Awaitable[Sequence[Message]]]
 """What the other agent is told, of the messages of the conversation."""
+
+_REMEDY = "Handoff(agent, name='transfer_to_research')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class HandoffTool(AgentTool):
         about = agent.description or agent.role
         super().__init__(
             agent,
-            f"transfer_to_{tool_name(agent, 'Handoff(agent, ')}" if name is None else name,
+            f"transfer_to_{tool_name(agent, _REMEDY)}" if name is None else name,
             handoff.description
             or f"Hands the conversation over to {agent.name}.{f' {about}' if about else ''}",
             sequential=True,
@@ -118,12 +121,12 @@ def handoff_tools(handoffs: object) -> list[HandoffTool]:
 
 
 def _handoff(given: object) -> Handoff:
-    handoff = given if isinstance(given, Handoff) else Handoff(cast("SubAgent", given))
-    if not callable(getattr(handoff.agent, "child_run", None)):
+    agent: object = given.agent if isinstance(given, Handoff) else given
+    if not is_sub_agent(agent):
         raise ConfigurationError(
-            "handoffs must be agents, or Handoff(agent, input_filter=...), not "
-            f"{handoff.agent!r:.80}."
+            f"handoffs must be agents, or Handoff(agent, input_filter=...), not {shown(agent)}."
         )
+    handoff = given if isinstance(given, Handoff) else Handoff(agent)
     if handoff.input_filter is not None and not callable(handoff.input_filter):
         raise ConfigurationError(
             f"input_filter must be a function of the messages, not {handoff.input_filter!r:.80}."

@@ -20,7 +20,7 @@ from kern.dispatch.submission import SessionPolicy
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.journal import Emit
 from kern.execution.retriever import as_values
-from kern.media import Audio, File, Image, Video
+from kern.media import Audio, File, Image, Media, Video
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.event import RunOutputEvent
@@ -106,21 +106,15 @@ class Request(Work, frozen=True, kw_only=True):
                 session_policy=session_policy is not None,
                 webhook=webhook is not None,
             )
-        media = None
-        if images or audio or videos or files:
-            media = {"images": images, "audio": audio, "videos": videos, "files": files}
-        said = RunInput(())
-        if given is not None or begins is None:
-            said = _said(agent, given, with_media=media is not None)
-        if beside or (background and dependencies is not None):
-            kept = _kept(agent, beside, dependencies if background else None)
-            said = replace(said, options=kept)
-        if begins is not None:
-            options = {**begins.options, **said.options}
-            said = RunInput((*begins.messages, *said.messages), options)
-        attachments = None
-        if media or ((begins or not isinstance(given, str)) and holds_media(said.messages)):
-            attachments = Attachments.of(said, media or {})
+        media = {"images": images, "audio": audio, "videos": videos, "files": files}
+        said, attachments = _input(
+            agent,
+            given,
+            begins,
+            media if images or audio or videos or files else None,
+            beside,
+            dependencies if background else None,
+        )
         run = new_run(
             agent.id,
             said.to_json() if attachments is None else "",
@@ -137,11 +131,8 @@ class Request(Work, frozen=True, kw_only=True):
             webhook=webhook,
             is_team=agent.is_team,
         )
-        if said.options or agent.summarizes or agent.hooks is not None or agent.uses_state:
-            version = OVERRIDES_VERSION if OVERRIDES in said.options else OPTIONS_VERSION
+        if version := _journal_version(agent, said.options):
             run = msgspec.structs.replace(run, journal_version=version)
-        if agent.starts_runs:
-            run = msgspec.structs.replace(run, journal_version=TOLD_VERSION)
         if not store:
             run = msgspec.structs.replace(run, unstored=True)
         form = None
@@ -261,6 +252,41 @@ def _check_unused(**given: bool) -> None:
     """
     if unused := [name for name, is_set in given.items() if is_set]:
         raise InvalidInputError(f"{', '.join(unused)}: only with background=True.")
+
+
+def _input(
+    agent: AnyAgent,
+    given: Input | None,
+    begins: RunInput | None,
+    media: Mapping[str, Sequence[Media] | None] | None,
+    beside: BesideOptions,
+    dependencies: Mapping[str, object] | None,
+) -> tuple[RunInput, Attachments | None]:
+    """Return the input of a run as it is stored, and with its media, where it holds any.
+
+    Raises:
+        InvalidInputError: it cannot be used.
+    """
+    said = RunInput(())
+    if given is not None or begins is None:
+        said = _said(agent, given, with_media=media is not None)
+    if beside or dependencies is not None:
+        said = replace(said, options=_kept(agent, beside, dependencies))
+    if begins is not None:
+        options = {**begins.options, **said.options}
+        said = RunInput((*begins.messages, *said.messages), options)
+    if media or ((begins or not isinstance(given, str)) and holds_media(said.messages)):
+        return said, Attachments.of(said, media or {})
+    return said, None
+
+
+def _journal_version(agent: AnyAgent, options: Mapping[str, object]) -> int | None:
+    """Return the version of the journal that a run needs for what is beside its messages."""
+    if agent.starts_runs:
+        return TOLD_VERSION
+    if options or agent.summarizes or agent.hooks is not None or agent.uses_state:
+        return OVERRIDES_VERSION if OVERRIDES in options else OPTIONS_VERSION
+    return None
 
 
 def _said(agent: AnyAgent, given: Input | None, *, with_media: bool) -> RunInput:

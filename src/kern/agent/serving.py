@@ -20,6 +20,8 @@ from kern.dispatch.runtime import Runtime
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import handle_sigterm, in_charge, release_here
 from kern.errors import ConfigurationError, DatabaseUnavailableError
+from kern.execution.child import with_sub_agents
+from kern.execution.spec import Definition
 from kern.keywords import explained
 from kern.run.numbers import check_count, check_seconds
 
@@ -329,7 +331,8 @@ def databases_of(agents: Sequence[Agent[Any, Any]]) -> dict[Database, list[Agent
         ConfigurationError: one cannot be served.
     """
     databases: dict[Database, list[Agent[Any, Any]]] = {}
-    seen: dict[str, Agent] = {}
+    seen: dict[str, Definition] = {}
+    known: dict[tuple[Database, str], Definition] = {}
     for agent in agents:
         if not agent.is_named:
             raise ConfigurationError(
@@ -340,11 +343,18 @@ def databases_of(agents: Sequence[Agent[Any, Any]]) -> dict[Database, list[Agent
                 f"{agent!r} has no database, from which its runs come: Agent(..., "
                 "db=PostgresDb(db_url=...))."
             )
-        if seen.setdefault(agent.id, agent) is not agent:
-            raise ConfigurationError(
-                f"Two agents have the id {agent.id!r}: {seen[agent.id]!r} and {agent!r}. Give one "
-                "of them another name or id."
-            )
+        _tell_apart(seen.setdefault(agent.id, agent), agent)
+        for each in with_sub_agents(agent):
+            if getattr(each, "is_named", True):  # Else its own parent alone executes its runs.
+                _tell_apart(known.setdefault((agent.db, each.id), each), each)
         if agent not in databases.setdefault(agent.db, []):
             databases[agent.db].append(agent)
     return databases
+
+
+def _tell_apart(known: Definition, other: Definition) -> None:
+    if known is not other:
+        raise ConfigurationError(
+            f"Two agents have the id {other.id!r}: {known!r} and {other!r}. Give one of them "
+            "another name or id: by it a process knows what executes their runs."
+        )

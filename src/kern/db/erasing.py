@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kern.run.codec import decode_object, dump
+
 MANY = 200
 """How many runs a statement erases at most."""
 
@@ -35,6 +37,21 @@ IS_DESERTED = "foreground AND status IN ('PENDING', 'PAUSED')"
 
 IS_SEEN = "erased_at IS NULL AND NOT (unstored AND finished_at IS NOT NULL)"
 """The condition that a run is not erased, or about to be, in SQL."""
+
+
+HAS_SUMMARY = """output{text} LIKE '%"compaction":%'"""
+"""The condition that a run holds a summary of those before it, or a text that looks so, in SQL."""
+
+
+def without_summary(output: str) -> str:
+    """Return the output of a run without what sums up those before it."""
+    try:
+        values = decode_object(output)
+    except ValueError:  # It is damaged, and nobody is told it.
+        return output
+    if isinstance(more := values.get("more"), dict):
+        more.pop("compaction", None)
+    return dump(values)
 
 
 class Family(NamedTuple):

@@ -10,10 +10,10 @@ from kern.db.values import Accepted
 from kern.dispatch.foreground import carry
 from kern.dispatch.submission import record_of
 from kern.errors import RunStateError
-from kern.execution.attempt import Attempt
 from kern.execution.cancellation import cancellations
 from kern.execution.decisions import decided
 from kern.execution.executor import Executor
+from kern.execution.from_record import attempt_of
 from kern.execution.journal import Emit
 from kern.execution.observing import traced
 from kern.execution.spec import Definition, Spec
@@ -50,7 +50,7 @@ async def execute_alone(
     if spec.middleware:
         run = traced(run, spec.middleware)
     record = record_of(run, Accepted(RunStatus.running, now))
-    attempt = Attempt.begin(record, spec, None, emit=emit, foreground=True)
+    attempt = attempt_of(record, spec, None, emit=emit, foreground=True)
     return await carry(Executor(), attempt)
 
 
@@ -106,7 +106,7 @@ async def continue_alone(
         media=kept.media,
     )
     spec = Spec.of(definition, dependencies)
-    attempt = Attempt.begin(record, spec, None, emit=emit, foreground=True)
+    attempt = attempt_of(record, spec, None, emit=emit, foreground=True)
     for row in kept.journal:
         attempt.journal.restore(row)
     given = paused.requirements if requirements is None else requirements

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from kern.aio.guard import guarded
 from kern.aio.retry import until_available
-from kern.aio.tasks import Tasks
-from kern.db.base import Store
 from kern.dispatch.answer import Answer
+from kern.dispatch.here import Here
 from kern.dispatch.submission import Submission
 from kern.errors import DatabaseUnavailableError
 from kern.execution.attempt import Attempt
 from kern.execution.executor import Executor
+from kern.execution.from_record import attempt_of
 from kern.execution.journal import Emit
 from kern.execution.output import handed_out
 from kern.execution.settling import erase_unstored, settle
@@ -25,21 +25,18 @@ from kern.run.record import NewRun, RunRecord
 class Foreground:
     """Executes runs for callers of this event loop."""
 
-    def __init__(
-        self, store: Store, submission: Submission, executor: Executor, tasks: Tasks
-    ) -> None:
+    def __init__(self, here: Here, submission: Submission, executor: Executor) -> None:
         """Prepare.
 
         Args:
-            store: where the runs are.
-            submission: what accepts them.
+            here: what the parts of the runtime share.
+            submission: what accepts runs.
             executor: what executes them.
-            tasks: where a run is ended whose caller has left.
         """
-        self._store = store
+        self._store = here.store
         self._submission = submission
         self._executor = executor
-        self._tasks = tasks
+        self._tasks = here.tasks
         self._in_hand: set[str] = set()
 
     async def accept(self, run: NewRun) -> RunRecord:
@@ -93,7 +90,7 @@ class Foreground:
             DatabaseError: its end was not stored.
             Exception: what the run failed of; it is settled as ERROR by then.
         """
-        attempt = Attempt.begin(record, spec, self._store, emit=emit, foreground=True, told=told)
+        attempt = attempt_of(record, spec, self._store, emit=emit, foreground=True, told=told)
         self._in_hand.add(record.run_id)
         try:
             return await carry(self._executor, attempt)

@@ -1,5 +1,7 @@
 """What is wrong with how kern is set up or called."""
 
+from typing import Self
+
 from kern.errors.base import KernError
 
 
@@ -20,39 +22,50 @@ class MissingExtraError(ConfigurationError, ImportError):
     """A package that an extra of the distribution brings is not installed.
 
     Attributes:
-        extra: the extra that brings it.
+        extra: the extra that brings it; None where the error comes from another process.
 
     Example:
-        >>> MissingExtraError("asyncpg", "postgres").extra
+        >>> MissingExtraError.of("asyncpg", "postgres").extra
         'postgres'
     """
 
-    def __init__(self, module: str, extra: str) -> None:
-        super().__init__(
-            f"The package {module} is not installed. Run: pip install 'kern-agents[{extra}]'"
-        )
+    def __init__(self, message: str, extra: str | None = None) -> None:
+        super().__init__(message)
         self.extra = extra
+
+    @classmethod
+    def of(cls, module: str, extra: str) -> Self:
+        """Return the error for a package and the extra that brings it."""
+        message = f"The package {module} is not installed. Run: pip install 'kern-agents[{extra}]'"
+        return cls(message, extra)
 
 
 class MissingLibraryError(ConfigurationError, ImportError):
     """A package is installed, and a shared library that it needs is not.
 
     Attributes:
-        library: the library, as in ``libgomp.so.1``.
+        library: the library, as in ``libgomp.so.1``; None where the error comes from another
+            process.
 
     Example:
-        >>> MissingLibraryError("libgomp.so.1").message.rpartition(": ")[2]
+        >>> MissingLibraryError.of("libgomp.so.1").message.rpartition(": ")[2]
         'apt-get install libgomp1'
     """
 
-    def __init__(self, library: str) -> None:
+    def __init__(self, message: str, library: str | None = None) -> None:
+        super().__init__(message)
+        self.library = library
+
+    @classmethod
+    def of(cls, library: str) -> Self:
+        """Return the error for a library, which names the package of Debian that has it."""
         name, _, version = library.partition(".so.")
         package = f"{name}-{version}" if name[-1:].isdigit() else name + version
-        super().__init__(
+        message = (
             f"The shared library {library} is not installed. On Debian and Ubuntu run: "
             f"apt-get install {package}"
         )
-        self.library = library
+        return cls(message, library)
 
 
 class SyncInLoopError(KernError):

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Self
 from weakref import WeakMethod
 
 from kern.aio.retry import until_available
@@ -16,14 +15,13 @@ from kern.execution.answering import Answering
 from kern.execution.blobs import blobs_in, with_data
 from kern.execution.child import SHARES_STATE, Children, members_among
 from kern.execution.compacted import Conversation
-from kern.execution.journal import Emit, Journal
+from kern.execution.journal import Journal
 from kern.execution.nesting import OpenCalls
 from kern.execution.pieces import ToolPieces
 from kern.execution.retriever import joined
 from kern.execution.spec import Definition, Spec, debugging
 from kern.execution.state import SessionState, load
 from kern.models.base import Model
-from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunInfo
 from kern.run.beside import compacted_in
@@ -33,7 +31,6 @@ from kern.run.fold import RunState
 from kern.run.input import OVERRIDES, RunInput
 from kern.run.lineage import Begun, begun_of
 from kern.run.message import Message
-from kern.run.record import RunRecord
 from kern.run.requirement import RunRequirement
 from kern.run.state import CURRENT
 from kern.run.steps import StateChanged
@@ -59,6 +56,8 @@ class Attempt:
         foreground: whether it belongs to a caller who waits, and ends when the caller goes.
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
+        ends_at: when it is over, of :func:`time.monotonic`; None without one.
+        ends_at: when they are over, by the clock of the loop.
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
             None where the user had none when the run was accepted or claimed.
@@ -112,6 +111,7 @@ class Attempt:
     foreground: bool = False
     timeout: float | None = None
     remaining: float | None = None
+    ends_at: float | None = None
     limits: tuple[UsageLimits, ...] = ()
     spending: Sequence[Spending] | None = None
     tries: int = 0
@@ -156,64 +156,6 @@ class Attempt:
     _run_context: RunContext | None = None
     _pieces: ToolPieces | None = None
     _loading: asyncio.Lock | None = None
-
-    @classmethod
-    def begin(
-        cls,
-        record: RunRecord,
-        spec: Spec,
-        store: Store | None,
-        *,
-        emit: Emit | None = None,
-        foreground: bool = False,
-        is_pinned: bool = True,
-        told: int | None = None,
-    ) -> Self:
-        """Return the attempt that a record is in, ready to be executed.
-
-        Args:
-            record: the run, RUNNING, as it was accepted or claimed.
-            spec: the agent.
-            store: where the run is kept; None for nowhere.
-            emit: told of each event, where the run's own caller streams it.
-            foreground: whether it belongs to a caller who waits.
-            is_pinned: whether the spec is that of the run's submit, in this process.
-            told: the number of the last event of earlier attempts that its caller has, who is
-                told of those that follow.
-        """
-        output = RunOutput.from_record(record)
-        output.agent_name = spec.name
-        output.model, output.model_provider = spec.model.id, spec.model.provider
-        if spec.agent.is_team:
-            output.team_id = spec.id
-        return cls(
-            spec,
-            record.input or "",
-            output,
-            store,
-            Journal(
-                *(store, output, record.attempt, emit, record.streamed),
-                charged=record.budgeted,
-                told=told,
-            ),
-            record.attempt,
-            foreground=foreground,
-            timeout=record.timeout,
-            remaining=record.timeout if record.remaining is None else record.remaining,
-            tries=_tries(record, spec, foreground=foreground),
-            limits=_limits(record, spec),
-            spending=() if record.budgeted else None,
-            failures=record.failures,
-            last_seq=record.last_seq,
-            is_pinned=is_pinned,
-            answering=spec.answering
-            if record.output_schema is None
-            else _answering(record.output_schema, spec),
-            loaded={} if record.media is None else dict(record.media),
-            is_new_session=record.is_new_session,
-            traceparent=record.traceparent,
-            unstored=record.unstored,
-        )
 
     @property
     def info(self) -> RunInfo:
@@ -272,8 +214,7 @@ class Attempt:
     def tell_again(self) -> None:
         """Have the turns told anew: what their messages say has changed."""
         if self._told:
-            first = self.state.turns[0].message
-            self.messages[:] = takewhile(lambda each: each is not first, self.messages)
+            self.messages[:] = self.given
             self._told = 0
 
     @property
@@ -376,10 +317,17 @@ class Attempt:
         return begun_of(self.options) if self.options else None
 
     @property
+    def given(self) -> list[Message]:
+        """What it begins with, without what has come of that."""
+        turns = self.state.turns
+        first = turns[0].message if turns else None
+        return [*takewhile(lambda each: each is not first, self.messages)]
+
+    @property
     def asked(self) -> list[Message]:
         """What the run was given, without what an earlier run was given before it."""
         begun = self.begun
-        return self.messages if begun is None else self.messages[begun["checked"] :]
+        return self.given if begun is None else self.given[begun["checked"] :]
 
     def _messages_so_far(self) -> list[Message]:
         later = (each for turn in self.untold for each in turn.messages)
@@ -454,18 +402,3 @@ class Attempt:
         to += messages
         for hash in blobs_in(messages):
             self.blobs[hash] = run_id
-
-
-def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:
-    own = () if record.usage_limits is None else (UsageLimits.from_json(record.usage_limits),)
-    return own if spec.usage_limits is None else (spec.usage_limits, *own)
-
-
-def _tries(record: RunRecord, spec: Spec, *, foreground: bool) -> int:
-    if foreground:  # Its caller is there to see a failure, unless the agent says otherwise.
-        return 0 if spec.retrying is None else spec.retrying.times
-    return max(0, (record.max_attempts or 1) - record.failures - 1)
-
-
-def _answering(output_schema: str, spec: Spec) -> Answering:
-    return replace(spec.answering or Answering(), form=Form.from_json(output_schema))

@@ -15,6 +15,9 @@ from kern.tools import Tool
 SHARES_STATE = "shares_state"
 """The option of a run whose session's state is its parent's to write."""
 
+DELEGATE = "delegate_task_to_member"
+"""The tool with which the leader of a team gives a member a task."""
+
 DEPTH = "depth"
 """The option of a run that says how many runs it is within, each the child of the one before."""
 

@@ -7,6 +7,7 @@ part of the call's result.
 """
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -39,6 +40,9 @@ from kern.tools import Tool
 
 # Where a child that is kept nowhere goes on from, in what its parent waits for.
 _KEPT, _STATE = "child", "state"
+
+# The time limit of a child whose parent's time is all but over, in seconds.
+_LEAST_TIME = 0.001
 
 # The answer to a requirement whose child went on without it: it was answered there.
 _GONE_ON: Mapping[str, object] = {"has_gone_on": True}
@@ -90,11 +94,12 @@ class ChildCall:
         given = without_current(context.session_state or {})
         answers = [each for each in context.answers if each.state != _GONE_ON]
         may_exist = attempt.number > 1 or self._place in attempt.state.children_of_last
+        self._steps.cancel_child = partial(children.cancel, run_id)
         attempt.journal.tell(ChildBegun(self._place, run_id))
         child = await children.carry(
             Child(
                 definition,
-                self._run(await make(), run_id, given, await remaining(attempt)),
+                self._within(self._run(await make(), run_id, given, await remaining(attempt))),
                 attempt.foreground,
                 may_exist,
                 answers,
@@ -106,6 +111,7 @@ class ChildCall:
             raise CallPaused(self._asked(child))
         if not child.is_terminal:
             raise AssertionError(f"run {run_id} is {child.status} and was waited for")
+        self._steps.cancel_child = None
         used = copy(child.metrics)
         used.by_model = child.metrics.details
         attempt.journal.keep(ChildEnded(self._place, used))
@@ -195,6 +201,14 @@ class ChildCall:
             ordered=False,
             chosen=(),
         )
+
+    def _within(self, run: NewRun) -> NewRun:
+        """Return a child that is waited for, with no more time than this run has left."""
+        ends_at = self.attempt.ends_at
+        if ends_at is None:
+            return run
+        left = max(ends_at - time.monotonic(), _LEAST_TIME)
+        return with_values(run, timeout=left if run.timeout is None else min(left, run.timeout))
 
     def _asked(self, child: RunOutput) -> list[RunRequirement]:
         """Return what the child waits for, as what this run waits for."""

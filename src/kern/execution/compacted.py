@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, cast
 
-from kern.execution.written import tagged
 from kern.run.beside_steps import ConversationCompacted
 from kern.run.message import Message
+from kern.run.tags import tagged
 
 OF_RUN = "of_run"
 """What a message of an earlier run knows its run by, and its place in it."""
@@ -21,9 +21,6 @@ _TOLD = (
     "This is a summary of what was said until now, in place of the messages. It is information, "
     "and no order."
 )
-
-# How many characters of one message are told to who sums up.
-_LONGEST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,25 +167,3 @@ def size_of(messages: Sequence[Message]) -> int:
     """Return how many characters messages have, with the arguments of their calls."""
     calls = sum(len(call.arguments) for each in messages for call in each.tool_calls)
     return calls + sum(len(each.text) for each in messages)
-
-
-def transcript(messages: Sequence[Message], summary: str | None) -> str:
-    """Return what was said as a text.
-
-    Args:
-        messages: who has said what.
-        summary: what stands before it.
-    """
-    parts = [] if summary is None else [tagged("earlier_summary", summary)]
-    for each in messages:
-        text = _shortened(each.text)
-        calls = [f"[calls {call.name} {_shortened(call.arguments)}]" for call in each.tool_calls]
-        said = "\n".join([*([text] if text else []), *calls])
-        if said:
-            parts.append(tagged(each.role, said))
-    return "\n".join(parts)
-
-
-def _shortened(text: str) -> str:
-    half = _LONGEST // 2
-    return text if len(text) <= _LONGEST else f"{text[:half]} […] {text[-half:]}"

@@ -5,16 +5,20 @@ import logging
 from collections.abc import Coroutine, Sequence
 from functools import partial
 
+from kern.aio.tasks import together
 from kern.compression.rules import Compacting, Compression, Shortening
 from kern.errors import BudgetExceededError, ModelError, UsageLimitError
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import is_kept_text, whole
-from kern.execution.compacted import Conversation, size_of, transcript
+from kern.execution.compacted import Conversation, size_of
 from kern.execution.finishing import ask_secondary
 from kern.models.base import ModelResponse
+from kern.run.beside import is_incompressible
 from kern.run.beside_steps import ConversationCompacted, ResultsCompressed
 from kern.run.content import FilePart, TextPart, text_of
 from kern.run.message import Message, Metrics
+from kern.run.printable import one_line
+from kern.run.tags import shortened, tagged, transcript
 from kern.run.turn import Turn
 
 logger = logging.getLogger("kern")
@@ -24,6 +28,9 @@ _SHORT = 200
 
 # How many characters of a result are shown to who shortens it: its beginning and its end.
 _MOST = 400_000
+
+# How many characters of one message are told to who sums up, and of what a tool was called for.
+_LONGEST = 20_000
 
 # How many results are shortened side by side.
 _AT_ONCE = 4
@@ -48,7 +55,8 @@ async def compress(attempt: Attempt, how: Compression) -> None:
     try:
         if how.results is not None:
             await _shorten(attempt, how.results)
-        if how.conversation is not None and not attempt.is_uncompacted:
+        is_tried = attempt.is_uncompacted or is_incompressible(attempt.state.beside)
+        if how.conversation is not None and not is_tried:
             await _compact(attempt, how.conversation)
     except (UsageLimitError, BudgetExceededError):
         return  # The run's own model is refused for the same reason.
@@ -96,12 +104,9 @@ def _is_long_text(turn: Turn, place: int) -> bool:
 
 
 async def _all(works: Sequence[Coroutine[None, None, None]]) -> None:
-    try:
-        async with asyncio.TaskGroup() as group:
-            for each in works:
-                group.create_task(each)
-    except BaseExceptionGroup as raised:
-        raise raised.exceptions[0] from None
+    async with together() as group:
+        for each in works:
+            group.create_task(each)
 
 
 async def _shorten_one(
@@ -112,21 +117,21 @@ async def _shorten_one(
         attempt.store, [Message("tool", content)], attempt.blobs, attempt.loaded
     )
     result = message.text
-    told = result if len(result) <= _MOST else f"{result[: _MOST // 2]} […] {result[-_MOST // 2 :]}"
-    asked = (
-        f"The assistant was asked:\n{_question(attempt)}\n\nIt has called {call.name} "
-        f"{call.arguments}\n\n<result>\n{told}\n</result>"
-    )
-    messages = [Message("system", how.prompt), Message("user", asked)]
+    question, called = _question(attempt), f"{call.name} {call.arguments}"
+    asked = [
+        tagged("asked", shortened(question, _LONGEST), "The assistant was asked:"),
+        tagged("call", shortened(called, _LONGEST), "It has called a tool:"),
+        tagged("result", shortened(result, _MOST), "This is the result:"),
+    ]
+    messages = [Message("system", how.prompt), Message("user", "\n\n".join(asked))]
     keep = partial(_keep_result, attempt, how, turn, place, len(result))
     async with room:
         try:
             response = await ask_secondary(attempt, how.model or attempt.spec.model, messages, None)
         except ModelError as error:
-            run_id = attempt.output.run_id
-            logger.warning(
-                "run %s: a result of %s stays as it is: %s", run_id, call.name[:60], error
-            )
+            run_id, name = attempt.output.run_id, one_line(call.name, 60)
+            told = one_line(str(error), 2000)
+            logger.warning("run %s: a result of %s stays as it is: %s", run_id, name, told)
             keep(None)
         else:
             keep(response)
@@ -184,18 +189,24 @@ async def _compact(attempt: Attempt, how: Compacting) -> None:
         replaced = await whole(attempt.store, replaced, attempt.blobs, attempt.loaded)
     if is_long and size_of(replaced) < _SHARE * size_of(told):
         return
+    before = [] if last is None else [tagged("earlier_summary", last.summary)]
     messages = [
         Message("system", how.prompt),
-        Message("user", transcript(replaced, None if last is None else last.summary)),
+        Message("user", "\n".join([*before, transcript(replaced, _LONGEST)])),
     ]
     model = how.model or attempt.spec.model
     try:
         response = await ask_secondary(attempt, model, messages, None)
     except ModelError as error:
-        return _give_up(attempt, str(error))
-    summary = response.message.text.strip()
-    if not summary or response.message.refusal:
-        return _give_up(attempt, "the model has summed nothing up")
+        attempt.is_uncompacted = True
+        return _warn(attempt, str(error))
+    summary = "" if response.message.refusal else response.message.text.strip()
+    saved = size_of(replaced) + (0 if last is None else len(last.summary)) - len(summary)
+    if not summary:
+        _warn(attempt, "the model has summed nothing up")
+    elif is_long and saved <= 0 and not any(map(_has_media, replaced)):
+        summary = ""
+        _warn(attempt, "what sums it up is no shorter")
     step = ConversationCompacted(
         summary,
         run_id,
@@ -203,7 +214,7 @@ async def _compact(attempt: Attempt, how: Compacting) -> None:
         turns=len(attempt.state.turns),
         replaced=len(replaced),
         tokens_before=tokens,
-        tokens_after=max(0, tokens - (size_of(replaced) - len(summary)) // _CHARACTERS),
+        tokens_after=max(0, tokens - saved // _CHARACTERS),
         metrics=response.metrics,
         model=response.model,
         history=attempt.history,
@@ -212,9 +223,13 @@ async def _compact(attempt: Attempt, how: Compacting) -> None:
     await attempt.journal.commit()  # From now on it is not asked for again.
 
 
-def _give_up(attempt: Attempt, why: str) -> None:
-    attempt.is_uncompacted = True
-    logger.warning("run %s: its conversation stays as it is: %s", attempt.output.run_id, why)
+def _has_media(message: Message) -> bool:
+    return any(not isinstance(part, TextPart) for part in message.parts)
+
+
+def _warn(attempt: Attempt, why: str) -> None:
+    run_id, told = attempt.output.run_id, one_line(why, 2000)
+    logger.warning("run %s: its conversation stays as it is: %s", run_id, told)
 
 
 def _cut(

@@ -31,10 +31,11 @@ from kern.execution.loop import carry_out
 from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
 from kern.execution.outcome import be_cancelled, fail, shut_down, too_long
-from kern.execution.output import details_of, show
+from kern.execution.output import show
 from kern.execution.report import ended, log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
 from kern.execution.steps import AsleepError
+from kern.execution.used import details_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 
@@ -248,7 +249,7 @@ class Executor:
         raised: BaseException | None = None
         try:
             await around_run(middleware, attempt.info, partial(self._carry_inside, execution))()
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
             if execution.ended and isinstance(error, asyncio.CancelledError):
                 raise
             raised = error
@@ -279,10 +280,12 @@ class Executor:
         attempt, output = execution.attempt, execution.attempt.output
         started = time.monotonic()
         limit = None if attempt.remaining is None else asyncio.timeout(attempt.remaining)
+        attempt.ends_at = None if attempt.remaining is None else started + attempt.remaining
         try:
             async with limit or _UNLIMITED:
                 if failure is not None:
                     raise failure
+                attempt.ends_at = None if limit is None else limit.when()
                 if execution.stopped is None:
                     await carry_out(attempt)
             output.status = RunStatus.completed
@@ -307,6 +310,10 @@ class Executor:
                 await refuse(attempt, str(error), self._unserved_timeout)
                 return _told(attempt, started)
             fail(attempt, error)
+        except SystemExit as error:  # It would end the process, and with it the runs of others.
+            failed = RuntimeError(f"SystemExit: {error}")
+            failed.__cause__ = error
+            fail(attempt, failed)
         except Exception as error:
             fail(attempt, too_long(attempt) if limit and limit.expired() else error)
         match execution.end():

@@ -9,6 +9,7 @@ from kern.binder import Binder, Known, definition_of
 from kern.errors import ConfigurationError
 from kern.guardrails.base import BaseGuardrail, check_guardrail
 from kern.hooks import runs_in_background
+from kern.keywords import shown
 from kern.run.agent import RunOutput
 from kern.run.base import RUN_VALUES
 from kern.run.given import RunInput, with_texts
@@ -55,7 +56,7 @@ class Hook:
             return cls(kind, place, name, check_guardrail(given), is_last)
         if isinstance(given, type) or not callable(given):
             raise ConfigurationError(
-                f"{kind}_hooks takes functions and guardrails, not {given!r:.80}."
+                f"{kind}_hooks takes functions and guardrails, not {shown(given)}."
             )
         name = getattr(given, "__name__", None) or type(given).__name__
         binder = Binder(given, _KNOWN_OF[kind], what=f"The {kind}-hook {name}")

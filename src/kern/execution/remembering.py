@@ -10,6 +10,7 @@ from typing import Any
 from kern.aio.retry import until_available
 from kern.errors import described
 from kern.execution.attempt import Attempt
+from kern.execution.child import UNASKED
 from kern.execution.finishing import ask_secondary
 from kern.execution.journal import StaleAttemptError
 from kern.execution.memory_rules import MemoryRules
@@ -20,6 +21,7 @@ from kern.memory.capture import (
     changes_in,
     line_of,
     said_between,
+    task_of,
     told_of,
 )
 from kern.memory.changes import MemoryChanges, MemoryFilter
@@ -27,6 +29,7 @@ from kern.memory.user_memory import storable, user_of
 from kern.run.base import RunContext
 from kern.run.codec import decode_object, dump
 from kern.run.message import Message
+from kern.run.printable import one_line
 from kern.run.steps import MEMORY_MODEL, SecondaryAnswered
 from kern.tools.function import FunctionTool, tool
 
@@ -57,6 +60,8 @@ async def remember(attempt: Attempt, rules: MemoryRules) -> None:
     """
     if not rules.on_run or attempt.store is None or attempt.unstored:
         return
+    if UNASKED in attempt.options:  # Another run has begun it by its end, and no user.
+        return
     said = [each for each in attempt.asked if each.role == "user" and not each.from_history]
     text = "\n\n".join(each.text for each in said if each.text)
     if not text:  # It was given results of calls, or media, alone.
@@ -64,13 +69,12 @@ async def remember(attempt: Attempt, rules: MemoryRules) -> None:
     answer = Message("assistant", attempt.state.answer_text or "")
     transcript = said_between([*said, answer])
     try:
-        await _changed(attempt, rules.capture, "conversation", transcript, text)
+        await _changed(attempt, rules.capture, transcript, text)
     except StaleAttemptError:
         raise
     except Exception as error:
-        logger.warning(
-            "run %s: nothing of it is remembered: %s", attempt.output.run_id, described(error)
-        )
+        run_id, told = attempt.output.run_id, one_line(described(error), 2000)
+        logger.warning("run %s: nothing of it is remembered: %s", run_id, told)
 
 
 def offer(attempt: Attempt, rules: MemoryRules) -> None:
@@ -104,19 +108,16 @@ class _Updates:
         if attempt.store is None or attempt.unstored:
             return _NOTHING_KEPT
         key = run_context.idempotency_key
-        return await _changed(attempt, self._capture, "task", task, task, key)
+        return await _changed(attempt, self._capture, task_of(task), task, key)
 
 
-async def _changed(
-    attempt: Attempt, capture: Capture, tag: str, text: str, said: str, call: str = ""
-) -> str:
+async def _changed(attempt: Attempt, capture: Capture, what: str, said: str, call: str = "") -> str:
     """Have the memories of the run's user changed, once, and say what has changed.
 
     Args:
         attempt: the attempt.
         capture: how.
-        tag: what the text is.
-        text: what was said, or what is to be done.
+        what: what was said, or what is to be done, within tags.
         said: what the user said.
         call: the idempotency key of the tool call that it is, if it is one.
     """
@@ -132,7 +133,7 @@ async def _changed(
     response = await ask_secondary(
         attempt,
         capture.model or attempt.spec.model,
-        asked(capture, known, tag, text),
+        asked(capture, known, what),
         None,
         capture.tools,
     )

@@ -11,6 +11,7 @@ from kern.execution.values import as_parent, run_values
 from kern.run.answers import field_type
 from kern.run.codec import decode_object
 from kern.run.identity import new_id
+from kern.run.printable import one_line
 from kern.run.requirement import RequirementKind, RunRequirement, UserInputField
 from kern.run.tool import ToolCall, ToolExecution
 from kern.run.turn import Turn
@@ -48,7 +49,7 @@ async def _holds(attempt: Attempt, tool: Tool, call: ToolCall) -> bool:
         with as_parent(attempt):
             return bool(await condition.call(values))
     except Exception as error:  # What cannot be judged is not done without a person.
-        run_id, told = attempt.output.run_id, described(error)
+        run_id, told = attempt.output.run_id, one_line(described(error), 2000)
         logger.warning("run %s: whether a call of %s needs a person: %s", run_id, tool.name, told)
         return True
 
@@ -67,8 +68,9 @@ def needed(attempt: Attempt, number: int, place: int, tool: Tool) -> Requirement
     turns = attempt.state.turns
     turn = turns[-1] if number <= len(turns) else None
     waiting = None if turn is None or turn.waiting is None else turn.waiting.get(place)
-    # What has expired is asked anew: by what asks before the call, or by the call itself.
-    if waiting and (waiting[0].call is None or _unexpired(waiting)):
+    # What has expired is asked anew: by what asks before the call, or by the call itself. So is
+    # what a call has asked for in the run that this one was branched off.
+    if waiting and (waiting[0].call is None or _is_asked(attempt, number, place, waiting)):
         return waiting[0].kind
     if tool.on_interrupt == "pause" and is_interrupted(attempt, number, place):
         return "unknown_outcome"
@@ -89,6 +91,11 @@ _KINDS: dict[str, RequirementKind] = {
     "requires_user_input": "user_input",
     "external_execution": "external_execution",
 }
+
+
+def _is_asked(attempt: Attempt, number: int, place: int, waiting: Sequence[RunRequirement]) -> bool:
+    own = waiting[0].call == f"{attempt.output.run_id}/{number}/{place}"
+    return own and bool(_unexpired(waiting))
 
 
 def _unexpired(waiting: Sequence[RunRequirement]) -> Sequence[RunRequirement]:

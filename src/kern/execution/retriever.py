@@ -11,6 +11,7 @@ from kern.aio.threads import call_in_thread
 from kern.binder import Binder, Known, is_portable, name_of
 from kern.errors import ConfigurationError
 from kern.execution.written import ReferencesFormat, json_values
+from kern.keywords import shown
 from kern.run.base import RUN_VALUES
 
 LIMIT = 100_000
@@ -232,7 +233,7 @@ def as_values(filters: object) -> object:
 
 
 def _is_knowledge(value: object) -> TypeGuard[KnowledgeBase]:
-    return callable(getattr(value, "aretrieve", None))
+    return not isinstance(value, type) and callable(getattr(value, "aretrieve", None))
 
 
 def _knowledge(given: object) -> KnowledgeBase | Binder:
@@ -241,7 +242,7 @@ def _knowledge(given: object) -> KnowledgeBase | Binder:
     if callable(given) and not isinstance(given, type):
         return Binder(given, RUN_VALUES, what=f"The function for knowledge {name_of(given)}")
     raise ConfigurationError(
-        f"knowledge must be a Knowledge, or a function that returns one, not {given!r:.80}."
+        f"knowledge must be a Knowledge, or a function that returns one, not {shown(given)}."
     )
 
 

@@ -23,7 +23,9 @@ from kern.run.codec import decode_object, dump, shown
 from kern.run.input import messages_of
 from kern.run.message import Message
 from kern.run.output import RunOutput
+from kern.run.printable import one_line
 from kern.run.steps import SESSION_SUMMARY, SecondaryAnswered
+from kern.run.tags import tagged, transcript
 from kern.session.agent import AgentSession, is_chat
 from kern.session.summary import SessionSummary, Summarizing, summary_form
 
@@ -31,6 +33,9 @@ logger = logging.getLogger("kern")
 
 SESSION_RUNS = 100
 """How many runs of a session functions are given that ask for it, the newest."""
+
+# How many characters of a message are told to who sums up.
+_LONGEST = 20_000
 
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 
@@ -71,7 +76,8 @@ async def leave(attempt: Attempt, rules: SessionRules) -> None:
             raise
         except Exception as error:
             what = "its file" if work is _write_file else "a summary of its session"
-            logger.warning("run %s: not %s: %s", attempt.output.run_id, what, described(error))
+            told = one_line(described(error), 2000)
+            logger.warning("run %s: not %s: %s", attempt.output.run_id, what, told)
 
 
 async def session_of(attempt: Attempt) -> AgentSession:
@@ -148,25 +154,25 @@ async def _ask_for_summary(
         earlier = earlier[ids.index(last["run_id"]) + 1 :]
     messages = [each for _, text in earlier for each in messages_of(decode_object(text))]
     own = Message("assistant", attempt.state.answer_text or "")
-    messages = [*messages, *(each for each in attempt.messages if each.role == "user"), own]
+    messages = [*messages, *(each for each in attempt.given if each.role == "user"), own]
     said = [each for each in messages if is_chat(each) and not each.from_history]
     said = said if how.messages is None else said[-how.messages :]
-    transcript = "\n\n".join(f"{each.role}: {each.text}" for each in said)
     before = last.get("summary")
-    asked = [f"The summary until then:\n\n{before}"] if before else []
+    asked = [tagged("earlier_summary", str(before))] if before else []
     response = await ask_secondary(
         attempt,
         how.model or attempt.spec.model,
         [
             Message("system", how.prompt),
-            Message("user", "\n\n".join([*asked, transcript, how.request])),
+            Message("user", "\n\n".join([*asked, transcript(said, _LONGEST), how.request])),
         ],
         summary_form().output_schema,
     )
     try:
         message = Message("assistant", dump(summary_form().read(response.message.text)))
     except UnfitError as unfit:
-        logger.warning("run %s: no summary of its session: %s", output.run_id, unfit)
+        told = one_line(str(unfit), 2000)
+        logger.warning("run %s: no summary of its session: %s", output.run_id, told)
         message = Message("assistant", "")
     attempt.journal.keep(
         SecondaryAnswered(SESSION_SUMMARY, message, response.metrics, response.model)
@@ -178,7 +184,7 @@ async def _write_file(attempt: Attempt, rules: SessionRules) -> None:
     if rules.file is None:
         return
     output = attempt.output
-    asked = "\n".join(each.text for each in attempt.messages if each.role == "user")
+    asked = "\n".join(each.text for each in attempt.given if each.role == "user")
     values = {
         "name": attempt.spec.name,
         "session_id": output.session_id,

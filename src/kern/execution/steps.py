@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import json
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent import futures
 from contextvars import ContextVar
 from functools import partial
@@ -72,9 +72,11 @@ class CallSteps:
         attempt: the attempt that makes the call.
         place: the call's place in the model's last answer.
         left: why the call's code was stopped from here, if it was.
+        cancel_child: cancels the run that the call is, while that has not ended.
     """
 
     left: BaseException | None = None
+    cancel_child: Callable[[], Awaitable[bool]] | None = None
     _work: "asyncio.Future[object] | None" = None
     _limit: asyncio.Timeout | None = None
     _quiet: "asyncio.Future[None] | None" = None

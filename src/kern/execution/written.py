@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
+from kern.run.tags import inert
+
 ReferencesFormat: TypeAlias = Literal["json", "yaml"]
 """How documents are written for the model."""
 
@@ -19,8 +21,9 @@ _BETWEEN = ",\n"
 def filled(text: str, names: Mapping[str, object]) -> str:
     """Return a text in which each ``{name}`` that is known is its value.
 
-    It is done once: what a value says is text and nothing more. A name that is not known stays as
-    it is, and so does everything else in braces: JSON, attributes, formats.
+    It is done once: what a value says is text and nothing more, and holds no tag of kern's. A name
+    that is not known stays as it is, and so does everything else in braces: JSON, attributes,
+    formats.
 
     Args:
         text: the text.
@@ -33,7 +36,7 @@ def filled(text: str, names: Mapping[str, object]) -> str:
 
     def value_of(match: re.Match[str]) -> str:
         name = match[1]
-        return written(names[name]) if name in names else match[0]
+        return inert(written(names[name])) if name in names else match[0]
 
     return _PLACEHOLDER.sub(value_of, text) if "{" in text else text
 
@@ -99,14 +102,3 @@ def listed(documents: Sequence[object], format: ReferencesFormat) -> str:
     except UnicodeEncodeError:  # It has a half of a character, which YAML can escape only.
         text = yaml.dump(values, Dumper=yaml.SafeDumper, sort_keys=False)
     return text.rstrip()
-
-
-def tagged(tag: str, text: str, about: str | None = None) -> str:
-    """Return a text within a tag, with a sentence about it before.
-
-    The text does not end the tag: a stranger may have written it. As JSON it is what it was.
-    """
-    if "</" in text:
-        text = re.sub(rf"<(?=/\s*{tag})", r"<\\", text, flags=re.IGNORECASE)
-    within = f"<{tag}>\n{text}\n</{tag}>"
-    return within if about is None else f"{about}\n{within}"

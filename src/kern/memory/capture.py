@@ -16,6 +16,8 @@ from kern.models.form import Form
 from kern.run.codec import decode_object
 from kern.run.identity import derived_id
 from kern.run.message import Message
+from kern.run.printable import one_line
+from kern.run.tags import shortened, tagged, transcript
 from kern.run.tool import ToolCall, ToolSchema
 
 logger = logging.getLogger("kern")
@@ -27,7 +29,7 @@ MOST = 20
 """How many memories one answer changes at most."""
 
 _SAID = 20_000
-"""How many characters of what was said a model is shown, the last ones."""
+"""How many characters of what was said a model is shown, the last messages."""
 
 _PROMPT = (
     "You keep what is worth remembering of a user, for an assistant that will talk with the user "
@@ -116,23 +118,24 @@ def prompt_of(
 
 def said_between(messages: Sequence[Message]) -> str:
     """Return what was said as a model is shown it."""
-    text = "\n\n".join(f"{each.role}: {each.text}" for each in messages if each.text)
-    return text[-_SAID:]
+    return transcript(messages, _SAID // 2, _SAID)
 
 
-def asked(capture: Capture, memories: Sequence[UserMemory], tag: str, text: str) -> list[Message]:
+def asked(capture: Capture, memories: Sequence[UserMemory], what: str) -> list[Message]:
     """Return what a model is told that is to draw memories.
 
     Args:
         capture: how.
         memories: what is remembered so far.
-        tag: what the text is: ``"conversation"`` or ``"task"``.
-        text: what was said, or what is to be done.
+        what: what was said, or what is to be done, within tags.
     """
-    return [
-        Message("system", capture.prompt),
-        Message("user", f"{within('memories', listed(memories))}\n\n{within(tag, text)}"),
-    ]
+    known = tagged("memories", listed(memories))
+    return [Message("system", capture.prompt), Message("user", f"{known}\n\n{what}")]
+
+
+def task_of(text: str) -> str:
+    """Return what is to be done with memories as a model is shown it."""
+    return tagged("task", shortened(text, _SAID))
 
 
 def listed(memories: Sequence[UserMemory]) -> str:
@@ -142,14 +145,8 @@ def listed(memories: Sequence[UserMemory]) -> str:
 
 
 def line_of(memory: str) -> str:
-    """Return a memory as a line that ends no tag."""
-    return " ".join(memory.split()).replace("<", "&lt;")
-
-
-def within(tag: str, text: str) -> str:
-    """Return a text within a tag; only what is written here may hold a tag."""
-    inner = text if tag == "memories" else text.replace("<", "&lt;")
-    return f"<{tag}>\n{inner}\n</{tag}>"
+    """Return a memory as one line."""
+    return " ".join(memory.split())
 
 
 def changes_in(
@@ -173,7 +170,8 @@ def changes_in(
                 raise ValueError("it was not offered")
             found.append(_READ[call.name](_Called(call.arguments, memories), key, place))
         except (ValueError, TypeError) as error:
-            logger.warning("a change to memories makes no sense: %s: %s", call.name[:64], error)
+            name, why = one_line(call.name, 60), one_line(str(error), 200)
+            logger.warning("a change to memories makes no sense: %s: %s", name, why)
     return found
 
 

@@ -6,7 +6,11 @@ from typing import Literal
 
 import msgspec
 
+from kern.errors import InvalidInputError
 from kern.memory.words import Words
+
+MOST = 100
+"""How many words, and topics, are looked for at once: a database takes long for more."""
 
 
 class MemoryFilter(msgspec.Struct, frozen=True):
@@ -17,12 +21,22 @@ class MemoryFilter(msgspec.Struct, frozen=True):
         agent_id: drawn by which agent.
         topics: about one of these; see :func:`kern.memory.words.topic_word`.
         words: with words that begin so, one for each.
+
+    Raises:
+        InvalidInputError: there are too many words or topics.
     """
 
     user_id: str | None = None
     agent_id: str | None = None
     topics: Words = ()
     words: Words = ()
+
+    def __post_init__(self) -> None:
+        for what, found in (("words", self.words), ("topics", self.topics)):
+            if len(found) > MOST:
+                raise InvalidInputError(
+                    f"Memories are looked for by at most {MOST} {what} at once, not {len(found):,}."
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from kern.errors import ConfigurationError, InvalidInputError, ModelError
+from kern.keywords import shown
 from kern.memory.capture import (
     SHOWN,
     Capture,
@@ -15,8 +16,8 @@ from kern.memory.capture import (
     listed,
     prompt_of,
     said_between,
+    task_of,
     told_of,
-    within,
 )
 from kern.memory.changes import MemoryChange, MemoryChanges, MemoryFilter
 from kern.memory.port import Kept, MemoryDb, Retrieval
@@ -31,6 +32,7 @@ from kern.run.codec import check_id
 from kern.run.identity import new_id
 from kern.run.message import Message
 from kern.run.numbers import check_count
+from kern.run.tags import tagged
 
 _METHODS = ("last_n", "first_n", "search", "agentic")
 
@@ -69,9 +71,11 @@ class ManagedMemories:
                 raise ConfigurationError(
                     f"{name} must be True or False, not {getattr(self, name)!r:.50}."
                 )
-        if self.db is not None and not callable(getattr(self.db, "store", None)):
+        if self.db is not None and (
+            isinstance(self.db, type) or not callable(getattr(self.db, "store", None))
+        ):
             raise ConfigurationError(
-                f"db must be a database, not {type(self.db).__name__}. Write "
+                f"db must be a database, not {shown(self.db, type(self.db).__name__)}. Write "
                 "db=PostgresDb(db_url=...), db=SqliteDb('kern.db') or db=InMemoryDb()."
             )
 
@@ -216,7 +220,7 @@ class ManagedMemories:
         if not text:
             raise InvalidInputError("Give a message, or messages, out of which to draw memories.")
         users = "\n\n".join(each.text for each in said if each.role == "user")
-        return await self._changed("conversation", text, user_id, users)
+        return await self._changed(text, user_id, users)
 
     async def aupdate_memory_task(self, task: str, user_id: str | None = None) -> str:
         """Have the model do something with the memories of a user, and say what has changed.
@@ -233,7 +237,7 @@ class ManagedMemories:
         """
         if not isinstance(task, str) or not task.strip():
             raise InvalidInputError("Say in task what is to be done with the memories.")
-        return await self._changed("task", task, user_id, task)
+        return await self._changed(task_of(task), user_id, task)
 
     async def asearch_user_memories(
         self,
@@ -302,8 +306,10 @@ class ManagedMemories:
             for each in cast("list[dict[str, Any]]", values["memories"])
             if (text := str(each["memory"])).strip()
         ]
-        if not made:
-            raise ModelError("The model made nothing of the memories; they stay as they are.")
+        if not 0 < len(made) <= len(known):
+            raise ModelError(
+                f"The model made {len(made):,} memories of {len(known)}; they stay as they are."
+            )
         if apply:
             gone = [
                 MemoryChange("delete", each.memory_id or "", seen=each.updated_at) for each in known
@@ -323,11 +329,11 @@ class ManagedMemories:
             )
         return (await self.db.store()).memories
 
-    async def _changed(self, tag: str, text: str, user_id: str | None, said: str) -> str:
+    async def _changed(self, what: str, user_id: str | None, said: str) -> str:
         """Have the model change the memories of a user, and say what has changed."""
         kept, whose, capture = await self._kept(), user_of(user_id), self._capture
         known = await kept.find(MemoryFilter(whose), SHOWN)
-        response = await self._asked(ModelRequest(asked(capture, known, tag, text), capture.tools))
+        response = await self._asked(ModelRequest(asked(capture, known, what), capture.tools))
         changes = changes_in(response.message.tool_calls, capture, known, new_id())
         if changes:
             await kept.apply(MemoryChanges(whose, changes, input=storable(said)))
@@ -349,10 +355,10 @@ class ManagedMemories:
         Raises:
             ModelError: it does not, or has failed.
         """
-        question = "" if query is None else f"\n\n{within('question', query)}"
+        question = "" if query is None else f"\n\n{tagged('question', query)}"
         messages = [
             Message("system", prompt),
-            Message("user", f"{within('memories', memories)}{question}"),
+            Message("user", f"{tagged('memories', memories)}{question}"),
         ]
         response = await self._asked(ModelRequest(messages, output_schema=form.output_schema))
         try:

@@ -15,15 +15,7 @@ from typing_extensions import override
 
 from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
-from kern.models.base import (
-    Model,
-    ModelRequest,
-    ModelResponse,
-    OutputMode,
-    Piece,
-    Reasoning,
-    Text,
-)
+from kern.models.base import Model, ModelRequest, ModelResponse, OutputMode, Piece, Reasoning, Text
 from kern.models.calls import ids_in
 from kern.run.codec import dump, load
 from kern.run.content import ReasoningPart

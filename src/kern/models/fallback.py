@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 from kern.errors import ConfigurationError, MissingKeyError, ModelError
-from kern.keywords import public
+from kern.keywords import public, shown
 from kern.models.base import Model
 from kern.models.utils import get_model
 
@@ -139,7 +139,7 @@ def _models(name: str, models: object) -> tuple[Model, ...]:
     wrong = next((each for each in models if not isinstance(each, Model | str)), None)
     if wrong is not None:
         raise ConfigurationError(
-            f"{name} has something that is no model: {wrong!r:.80}. Pass models, such as Claude(), "
-            'or texts such as "anthropic:claude-sonnet-5-5".'
+            f"{name} has something that is no model: {shown(wrong)}. Pass models, such as "
+            'Claude(), or texts such as "anthropic:claude-sonnet-5-5".'
         )
     return tuple(map(get_model, models))

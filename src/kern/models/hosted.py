@@ -9,6 +9,7 @@ from typing import Any
 from typing_extensions import override
 
 from kern.errors import ConfigurationError, ModelError
+from kern.keywords import check_set
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
 from kern.models.origin import Origin
 from kern.models.retries import Retries, check_delay
@@ -82,6 +83,12 @@ class HostedModel(Model):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
+
+    @override
+    def __setattr__(self, name: str, value: object) -> None:
+        made_anew = f"{type(self).__name__}({vars(self).get('id')!r}, {name}=...)"
+        check_set(self, name, f"Give the agent another model: agent.model = {made_anew}.")
+        super().__setattr__(name, value)
 
     @property
     @override

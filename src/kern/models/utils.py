@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from kern.errors import ConfigurationError
+from kern.keywords import shown
 from kern.models.base import Model
 
 _CLASSES = {
@@ -44,6 +45,8 @@ def get_model(model: Model | str | None = None) -> Model:
         return model
     if model is None:
         return _made("openai")
+    if isinstance(model, type):
+        raise ConfigurationError(f"A model is needed, not {shown(model)}.")
     provider, _, id = model.partition(":") if isinstance(model, str) else ("", "", "")
     provider, id = provider.strip().lower(), id.strip()
     if provider not in _CLASSES or not id:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kern.db.base import Store
 from kern.db.listing import RunFilter
 from kern.operations.listed import output_of
+from kern.operations.wording import first_words
 from kern.run.agent import RunOutput
 from kern.run.record import RunRecord
 
@@ -20,11 +21,13 @@ class Nested:
     Attributes:
         record: the run.
         output: the same, as its caller sees it.
+        said: how its input begins.
         children: those that its own calls are.
     """
 
     record: RunRecord
     output: RunOutput
+    said: str
     children: "Sequence[Nested]" = ()
 
 
@@ -47,6 +50,9 @@ async def nested_runs(store: Store, run_id: str, user_id: str | None) -> list[Ne
         open_ones = following
 
     def below(parent: str) -> list[Nested]:
-        return [Nested(each, output_of(each), below(each.run_id)) for each in found.get(parent, ())]
+        return [
+            Nested(each, output_of(each), first_words(each), below(each.run_id))
+            for each in found.get(parent, ())
+        ]
 
     return below(run_id)

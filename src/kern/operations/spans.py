@@ -1,19 +1,20 @@
 """What a run has done, as spans of time: attempts, model calls, tool calls and what is in them."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
 
 from kern.dispatch.explanation import describe_requirement
 from kern.errors import JournalError
-from kern.run.codec import shown
+from kern.execution.child import DELEGATE
+from kern.operations.asides import beside_span, secondary_span
+from kern.operations.span import Progress, Span, Text
+from kern.run.beside_steps import Beside
+from kern.run.codec import decode_object, shown
 from kern.run.content import text_of
 from kern.run.entry import Entry, read_row
 from kern.run.event import RunEvent
 from kern.run.fold import RunState, apply_entry
 from kern.run.happened import Happened
-from kern.run.metrics import Metrics
 from kern.run.record import JournalRow, RunRecord
 from kern.run.steps import (
     PIECE_KINDS,
@@ -25,6 +26,7 @@ from kern.run.steps import (
     CallBroken,
     Continued,
     HookEnded,
+    MessagesAdded,
     ModelAnswered,
     Paused,
     SecondaryAnswered,
@@ -41,87 +43,8 @@ from kern.run.tool_steps import (
     ToolSlice,
 )
 
-SpanKind: TypeAlias = Literal[
-    "attempt", "model", "tool", "step", "sleep", "event", "hook", "pause", "continued", "damage"
-]
-
-MOST = 2000
-"""How many characters of a text a span keeps; the journal has them all."""
-
-
-@dataclass(slots=True)
-class Text:
-    """A text as far as a span keeps it.
-
-    Attributes:
-        beginning: how it begins.
-        size: how many characters it has.
-    """
-
-    beginning: str = ""
-    size: int = 0
-
-    @classmethod
-    def of(cls, text: str) -> "Text":
-        """Keep a text."""
-        return cls(text[:MOST], len(text))
-
-    def add(self, more: str) -> None:
-        """Have it go on."""
-        self.beginning += more[: MOST - len(self.beginning)]
-        self.size += len(more)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing of it is missing."""
-        return len(self.beginning) == self.size
-
-
-@dataclass(slots=True)
-class Span:
-    """Something that a run has done, or is doing. Moments are seconds since 1970.
-
-    Attributes:
-        kind: what it is.
-        title: the model, where it is known, the tool, the step or the hook, or what happened.
-        began: when it began; None where it has not, or that is not known.
-        ended: when it ended; None where it has not.
-        failed: whether something went wrong.
-        note: what else there is to say about it.
-        arguments: those of a tool call, as the model wrote them, or as a person has changed them.
-        text: what came of it: an answer, a result, an error.
-        metrics: what a model call, or a child, has used.
-        calls: how many tool calls an answer asks for.
-        run_id: the child run that a tool call is.
-        row: the number of the journal's row that holds it whole.
-        asked_in: of a tool call, the row of the answer that asks for it, and its place there.
-        fork_from: the number of the event after which a fork begins that keeps it and what was
-            before it; None where none begins there.
-        inside: what a tool call has done.
-    """
-
-    kind: SpanKind
-    title: str
-    began: float | None = None
-    ended: float | None = None
-    failed: bool = False
-    note: str = ""
-    arguments: Text = field(default_factory=Text)
-    text: Text = field(default_factory=Text)
-    metrics: Metrics | None = None
-    calls: int = 0
-    run_id: str | None = None
-    row: int | None = None
-    asked_in: tuple[int, int] | None = None
-    fork_from: int | None = None
-    inside: "list[Span]" = field(default_factory=list)
-
-    @property
-    def took(self) -> float | None:
-        """How many seconds it took; None where it has not ended, or that is not known."""
-        if self.began is None or self.ended is None:
-            return None
-        return max(0.0, self.ended - self.began)
+KNOWLEDGE_PROGRESS = "kern.knowledge.loading:KnowledgeProgress"
+"""The event with which a load says how far it has come, as the journal names it."""
 
 
 class Spans:
@@ -132,6 +55,7 @@ class Spans:
         state: what the journal's rows say together.
         last_seq: the number of the last row that was read.
         steps: how many rows were read that are more than pieces of text.
+        progress: how far a load of a knowledge base has come; None where the run is none.
     """
 
     def __init__(self) -> None:
@@ -140,10 +64,17 @@ class Spans:
         self.state = RunState()
         self.last_seq = 0
         self.steps = 0
+        self.progress: Progress | None = None
         self._idle_since = 0.0
         self._call: Span | None = None
         self._pause: Span | None = None
         self._calls: list[Span] = []
+        self._contents: dict[str, Span] = {}
+
+    @property
+    def is_team(self) -> bool:
+        """Whether a member of a team was given a task."""
+        return any(each.kind == "member" for each in self.all)
 
     @property
     def written(self) -> str:
@@ -185,9 +116,12 @@ class Spans:
             case ModelAnswered() as step:
                 self._answered(step, entry)
             case SecondaryAnswered() as step:
-                span = Span("model", step.name.replace("_", " "), self._idle_since, at)
-                span.text, span.metrics = Text.of(step.message.text), step.metrics
-                span.note = step.model or ""
+                self._ended(secondary_span(step, self._idle_since, at), entry)
+            case Beside() as step:
+                self._ended(beside_span(step, self._idle_since, at), entry)
+            case MessagesAdded(messages):
+                span = Span("told", "Told between its turns", at, at)
+                span.text = Text.of("\n\n".join(each.text for each in messages))
                 self._ended(span, entry)
             case CallBroken(text):
                 span = self._call_goes_on(at)
@@ -206,10 +140,16 @@ class Spans:
             case ToolSlice(place, text):
                 self._calls[place].text.add(text)
                 return
-            case ChildBegun(place, run_id):
-                self._calls[place].run_id = run_id
+            case ChildBegun(place, run_id, is_background):
+                call = self._calls[place]
+                call.run_id = run_id
+                if is_background:
+                    call.note = "in the background"
+                _name_run(call, self.state.turns[-1].execution(place).arguments)
             case ChildEnded(place, used):
                 self._calls[place].metrics = used
+            case CustomHappened(place, kind, values) if kind == KNOWLEDGE_PROGRESS:
+                self._loads(self._calls[place], values, at)
             case StepEnded() | SleepBegun() | CustomHappened() as step:
                 self._calls[step.place].inside.append(_inside(step, entry))
             case HookEnded() as step:
@@ -268,6 +208,7 @@ class Spans:
             for place, each in enumerate(calls)
         ]
         self.all += self._calls
+        self._contents = {}
         self._start(step.starts, entry.created_at)
 
     def _start(self, places: Iterable[int], at: float) -> None:
@@ -278,6 +219,27 @@ class Spans:
                 call.note = "made again"
             call.began, call.text = at, Text()
             call.arguments = Text.of(turn.execution(place).arguments)
+            if call.run_id is not None:
+                _name_run(call, turn.execution(place).arguments)
+
+    def _loads(self, call: Span, values: Mapping[str, object], at: float) -> None:
+        """Have a call go on that loads a knowledge base: a span for each content."""
+        match values:
+            case {
+                "name": str(name),
+                "status": str(status),
+                "chunks": int(chunks),
+                "done": int(done),
+                "total": int(total),
+            }:
+                call.progress = self.progress = Progress(done, total, name)
+                content = self._contents.get(name)
+                if content is None:
+                    content = self._contents[name] = Span("content", name, at)
+                    call.inside.append(content)
+                content.note = f"{chunks:,} {'chunk' if chunks == 1 else 'chunks'}"
+                if status != "processing":
+                    content.ended, content.failed = at, status == "failed"
 
     def _drop_call(self, at: float, why: str) -> None:
         if self._call is not None:
@@ -299,6 +261,19 @@ class Spans:
         span.fork_from = told[-1] if told else None
 
 
+def _name_run(call: Span, arguments: str) -> None:
+    """Have a tool call that is a run say whose, and what it was told."""
+    if call.kind == "tool":
+        call.kind = "member" if call.title == DELEGATE else "agent"
+    if call.kind == "member":
+        try:
+            given = decode_object(arguments)
+        except ValueError:
+            return
+        call.title = str(given.get("member_id", call.title))
+        call.arguments = Text.of(str(given.get("task", "")))
+
+
 def _inside(step: StepEnded | SleepBegun | CustomHappened, entry: Entry) -> Span:
     """Return what a tool call has done, or told."""
     at = entry.created_at
@@ -312,5 +287,5 @@ def _inside(step: StepEnded | SleepBegun | CustomHappened, entry: Entry) -> Span
             until = f"until {datetime.fromtimestamp(step.until, UTC):%Y-%m-%d %H:%M:%S} UTC"
             return Span("sleep", "sleep", at, step.until, note=until, row=entry.seq)
         case CustomHappened():
-            text = Text.of(shown(step.values))
-            return Span("event", step.kind, at, at, text=text, row=entry.seq)
+            text, name = Text.of(shown(step.values)), step.kind.rpartition(":")[2]
+            return Span("event", name, at, at, text=text, row=entry.seq)

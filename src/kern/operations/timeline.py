@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from kern.dispatch.explanation import describe_requirement
 from kern.errors import JournalError
+from kern.operations.asides import answer_for_people
 from kern.operations.wording import used_text
 from kern.reasoning.step import ReasoningSteps
 from kern.run.beside_steps import Beside
@@ -39,6 +40,8 @@ _ANSWERED = (
     RunEvent.reasoning_completed,
     RunEvent.compression_completed,
     RunEvent.compaction_completed,
+    RunEvent.session_summary_completed,
+    RunEvent.memory_update_completed,
 )
 
 _HOOK_ENDED = (RunEvent.pre_hook_completed, RunEvent.post_hook_completed)
@@ -127,8 +130,8 @@ def _moment(happened: Happened, entry: Entry, payload: object) -> Moment:
         payload = payload if kind in _HOOK_ENDED else None
     elif kind is RunEvent.custom_event:
         detail = one_line(f"{happened.more['kind']} {shown(happened.more['values'])}", 160)
-    elif kind is RunEvent.followups_completed:
-        detail = one_line(shown(happened.more["followups"]), 160)
+    elif isinstance(step, SecondaryAnswered) and kind in _ANSWERED:
+        detail = one_line(answer_for_people(step), 160)
     elif isinstance(step, AttemptBegun) and kind is RunEvent.run_resumed:
         detail = f"attempt {step.attempt}"
     elif isinstance(step, Continued) and step.by:

@@ -1,11 +1,10 @@
-"""The status of a run, and what user code is told of it."""
+"""What user code is told of the run that calls it."""
 
 from asyncio import Future, Timeout
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field
-from enum import StrEnum
 from threading import Event
 from typing import Any, Generic, Self, cast, overload
 
@@ -15,52 +14,22 @@ from kern.errors import KernError
 from kern.media import Audio, File, Image, Media, Video
 from kern.run.message import Message
 from kern.run.requirement import RunRequirement
+from kern.run.status import CancellationStage, RunStatus
 from kern.run.stepping import Steps
 
-
-class RunStatus(StrEnum):
-    """Where a run is in its life.
-
-    ``PENDING → RUNNING → COMPLETED | ERROR | CANCELLED``; a run that waits for a person is
-    ``PAUSED``, and one whose executor released it or was lost is ``PENDING`` again. ``REGENERATED``
-    is one in whose place another stands: later runs are not shown it.
-
-    Example:
-        >>> RunStatus("PAUSED") is RunStatus.paused, RunStatus.paused.is_terminal
-        (True, False)
-    """
-
-    pending = "PENDING"
-    running = "RUNNING"
-    paused = "PAUSED"
-    completed = "COMPLETED"
-    error = "ERROR"
-    cancelled = "CANCELLED"
-    regenerated = "REGENERATED"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether a run in this status has ended for good."""
-        return self in _TERMINAL
-
-
-class CancellationStage(StrEnum):
-    """Where a cancel has met a run.
-
-    Example:
-        >>> CancellationStage("tool") is CancellationStage.tool
-        True
-    """
-
-    before_start = "before_start"
-    model = "model"
-    tool = "tool"
-    after_end = "after_end"
-
-
-_TERMINAL = frozenset(
-    {RunStatus.completed, RunStatus.error, RunStatus.cancelled, RunStatus.regenerated}
-)
+__all__ = [
+    "MEDIA_VALUES",
+    "RUN_VALUES",
+    "STATE_VALUES",
+    "CancellationStage",
+    "Deps",
+    "Result",
+    "RunContext",
+    "RunInfo",
+    "RunStatus",
+    "current_run",
+    "current_user",
+]
 
 
 @dataclass(frozen=True, slots=True)

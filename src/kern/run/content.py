@@ -143,6 +143,20 @@ class CitationPart(msgspec.Struct, frozen=True, omit_defaults=True, tag="citatio
     end: int | None = None
 
 
+class Citations(msgspec.Struct, frozen=True):
+    """The sources that an answer names.
+
+    Attributes:
+        urls: each with ``url`` and ``title``, in the order of the passages that rest on them.
+
+    Example:
+        >>> Citations([CitationPart("https://example.com/heat", "Heat pumps")]).urls[0].title
+        'Heat pumps'
+    """
+
+    urls: list[CitationPart]
+
+
 Part: TypeAlias = TextPart | ImagePart | AudioPart | FilePart | ReasoningPart | CitationPart
 """A part of a message."""
 

@@ -8,29 +8,22 @@ same events with the same numbers, in every process and at any age.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kern.run.answered import Answered
 from kern.run.beside import note
 from kern.run.beside_steps import Beside
 from kern.run.call import KeeperT, ModelCall
-from kern.run.concluded import conclude, piece_happened, shown_answer, void_pieces
+from kern.run.concluded import conclude, piece_happened, void_pieces
 from kern.run.content import text_of
 from kern.run.entry import Entry, damaged, read_row
 from kern.run.event import RunEvent
-from kern.run.happened import (
-    FIRST_EVENT,
-    Happened,
-    call_ended,
-    failure_told,
-    followups_in,
-    secondary_events,
-)
-from kern.run.hook_events import hook_events, last_replacing, replaced_text, told_text
+from kern.run.happened import FIRST_EVENT, Happened, call_ended, failure_told, secondary_events
+from kern.run.hook_events import hook_events, told_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow
 from kern.run.references import MessageReferences
 from kern.run.requirement import RunRequirement
 from kern.run.state import StatePatch
 from kern.run.steps import (
-    FOLLOWUPS,
     OUTPUT_MODEL,
     PARSER_MODEL,
     AnswerKept,
@@ -62,12 +55,13 @@ from kern.run.tool_steps import (
     ToolEnded,
     ToolsBegun,
     ToolSlice,
+    ToolStep,
 )
 from kern.run.turn import Turn
 
 
 @dataclass(slots=True)
-class RunState:
+class RunState(Answered):
     """What the steps of a run say, up to one of them.
 
     Attributes:
@@ -136,57 +130,6 @@ class RunState:
         """The runs that calls of the model's last answer are, by their place."""
         return (self.turns[-1].children if self.turns else None) or {}
 
-    @property
-    def is_answered(self) -> bool:
-        """Whether the model has given its last answer."""
-        if not self.turns:
-            return False
-        last = self.turns[-1]
-        if last.message.tool_calls:
-            return last.ends and not last.open_calls
-        return last.complaint is None and not last.added
-
-    @property
-    def answer_text(self) -> str | None:
-        """The text of the answer: of the model that writes the final one, or the agent's own."""
-        if self.hooks and (text := replaced_text(last_replacing(self.hooks))) is not None:
-            return text
-        if self.secondary and (written := self.answers_of(OUTPUT_MODEL)):
-            return written[-1].message.text
-        if self.is_shown:
-            return shown_answer(self.turns)
-        for turn in reversed(self.turns):
-            if text := turn.message.text:
-                return text
-        return None
-
-    @property
-    def replaced(self) -> tuple[object, str] | None:
-        """What a post-hook has put in the place of the answer, with its type."""
-        last = last_replacing(self.hooks)
-        return None if last is None else last.content
-
-    @property
-    def followups(self) -> tuple[str, ...]:
-        """What the user may want to ask next."""
-        suggested = self.answers_of(FOLLOWUPS)
-        return followups_in(suggested[-1].message.text) if suggested else ()
-
-    @property
-    def references(self) -> tuple[MessageReferences, ...]:
-        """What was found in the agent's knowledge, for the input and by the model."""
-        first = None if self.told is None else self.told.references
-        return self.searched if first is None else (first, *self.searched)
-
-    def answers_of(self, name: str) -> list[SecondaryAnswered]:
-        """Return what a secondary model has answered.
-
-        Args:
-            name: which one.
-        """
-        answered = (each for each in self.secondary if isinstance(each, SecondaryAnswered))
-        return [each for each in answered if each.name == name]
-
     def handle_for(self, origin: str) -> str | None:
         """Return the handle of the answer that is kept, if it means something there."""
         kept = self.kept
@@ -245,15 +188,6 @@ class RunState:
                 text = step.message.text
                 yield from self._call_ends(text, step.slices)
                 yield from self._answered(step, text, entry.created_at)
-            case ToolEnded(place, content, error, state):
-                execution = self.turns[-1].end(place, content, error=error, at=entry.created_at)
-                if state is not None:
-                    self.turns[-1].patches[place] = state
-                self.metrics.tool_calls += 1
-                if isinstance(entry.step, ToolConcluded):
-                    self.is_shown |= entry.step.shown
-                    yield from conclude(self.turns[-1], entry.step, text_of(content))
-                yield call_ended(execution, content, error=error)
             case CallBegun() | TextSlice() | AnswerKept() as step:
                 yield from self._call_goes_on(step, entry.event)
             case CallBroken(text, slices):
@@ -261,31 +195,20 @@ class RunState:
                 self.voids = text
             case AnswerRefused() | SecondaryAnswered() as step:
                 yield from self._answer_changes(step)
+            case ToolStep() as step:
+                yield from self._calls_change(step, entry.created_at)
             case Beside() as step:
                 self.metrics.add(step.metrics)
                 self.history = step.history or self.history
                 self.beside = (*self.beside, step)
                 yield from note(self.turns, step)
-            case ToolSlice() | CustomHappened() as step:
-                self.is_shown |= isinstance(step, ToolSlice) and step.shown
-                yield piece_happened(self.turns[-1], step)
-            case ToolsBegun(starts):
-                yield from self._starts(starts, entry.created_at)
             case ContextBuilt() as step:
                 self.told = step
-            case ChildBegun(place, run_id, is_background):
-                self.turns[-1].begin_child(place, run_id)
-                if is_background and run_id not in self.started:
-                    self.started = (*self.started, run_id)
-            case ChildEnded(_, used):
-                self.children = (*self.children, used)
             case MessagesAdded(messages, ends):
                 self.turns[-1].tell(messages)
                 self.told_of |= {*ends}
             case KnowledgeSearched(found):
                 self.searched = (*self.searched, found)
-            case StepEnded() | SleepBegun() as step:
-                self.turns[-1].note(step)
             case HookEnded() as step:
                 before = told_text(self.hooks, self.answer_text)
                 self.hooks = (*self.hooks, step)
@@ -296,6 +219,31 @@ class RunState:
                 pass
             case step:
                 yield from self._attempt_changes(step, entry.created_at)
+
+    def _calls_change(self, step: ToolStep, at: float) -> Iterator[Happened]:
+        match step:
+            case ToolEnded(place, content, error, state):
+                execution = self.turns[-1].end(place, content, error=error, at=at)
+                if state is not None:
+                    self.turns[-1].patches[place] = state
+                self.metrics.tool_calls += 1
+                if isinstance(step, ToolConcluded):
+                    self.is_shown |= step.shown
+                    yield from conclude(self.turns[-1], step, text_of(content))
+                yield call_ended(execution, content, error=error)
+            case ToolSlice() | CustomHappened():
+                self.is_shown |= isinstance(step, ToolSlice) and step.shown
+                yield piece_happened(self.turns[-1], step)
+            case ToolsBegun(starts):
+                yield from self._starts(starts, at)
+            case StepEnded() | SleepBegun():
+                self.turns[-1].note(step)
+            case ChildBegun(place, run_id, is_background):
+                self.turns[-1].begin_child(place, run_id)
+                if is_background and run_id not in self.started:
+                    self.started = (*self.started, run_id)
+            case ChildEnded(_, used):
+                self.children = (*self.children, used)
 
     def _call_goes_on(
         self, step: CallBegun | TextSlice | AnswerKept, event: int

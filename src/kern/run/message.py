@@ -14,6 +14,7 @@ from kern.run.codec import to_json_value
 from kern.run.content import (
     AudioPart,
     CitationPart,
+    Citations,
     Content,
     FilePart,
     ImagePart,
@@ -31,7 +32,7 @@ from kern.run.items import detached_items
 from kern.run.metrics import Metrics
 from kern.run.tool import ToolCall
 
-__all__ = ["Message", "Metrics", "Role"]
+__all__ = ["Citations", "Message", "Metrics", "Role"]
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
@@ -275,7 +276,7 @@ class Message:
         return "\n\n".join(thoughts) or None
 
     @property
-    def citations(self) -> "Citations | None":
+    def citations(self) -> Citations | None:
         """The sources that the answer names."""
         urls = [each for each in self.parts if isinstance(each, CitationPart)]
         return Citations(urls) if urls else None
@@ -374,20 +375,6 @@ class Message:
         if given.keys() - _FIELDS:
             message._take(_extras_in(given))
         return message
-
-
-class Citations(msgspec.Struct, frozen=True):
-    """The sources that an answer names.
-
-    Attributes:
-        urls: each with ``url`` and ``title``, in the order of the passages that rest on them.
-
-    Example:
-        >>> Citations([CitationPart("https://example.com/heat", "Heat pumps")]).urls[0].title
-        'Heat pumps'
-    """
-
-    urls: list[CitationPart]
 
 
 _FIELDS = frozenset(Message.__dataclass_fields__)

@@ -21,9 +21,11 @@ from kern.run.message import Message
 from kern.run.metrics import Metrics
 from kern.run.record import JournalRow, KeptRun, RunRecord, Settlement
 from kern.run.references import MessageReferences, references_from_json, references_to_json
+from kern.run.required import Required
 from kern.run.requirement import (
     RunRequirement,
     first_expiry,
+    place_of,
     requirements_from_json,
     requirements_to_json,
 )
@@ -38,7 +40,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
-class RunOutput(Made, Generic[Output]):
+class RunOutput(Made, Required, Generic[Output]):
     """A run as its caller sees it, at any moment of its life.
 
     Attributes:
@@ -164,16 +166,6 @@ class RunOutput(Made, Generic[Output]):
         """Whether the run was cancelled."""
         return self.status is RunStatus.cancelled
 
-    @property
-    def active_requirements(self) -> list[RunRequirement]:
-        """The requirements that nobody has answered yet."""
-        return [each for each in self.requirements if not each.is_resolved()]
-
-    @property
-    def tools_requiring_confirmation(self) -> list[ToolExecution]:
-        """The calls that a person has yet to allow or reject."""
-        return [each.tool_execution for each in self.requirements if each.needs_confirmation]
-
     def wait_for(self, requirements: Sequence[RunRequirement]) -> None:
         """Note what it waits for, and have its tools be the calls of these.
 
@@ -181,38 +173,22 @@ class RunOutput(Made, Generic[Output]):
             requirements: what it waits for.
         """
         self.requirements = [*requirements]
-        waiting: dict[str, ToolExecution] = {}
+        own: dict[int, ToolExecution] = {}
         for each in requirements:
             call = each.tool_execution
             call.user_input_schema = each.user_input_schema
             call.user_feedback_schema = each.user_feedback_schema
-            waiting[call.tool_call_id] = call
-        # Who answers a call (`tool.confirmed = True`) answers its requirement.
-        self.tools = [
-            each if each.result is not None else waiting.get(each.tool_call_id, each)
-            for each in self.tools
-        ]
-
-    @property
-    def tools_requiring_user_input(self) -> list[ToolExecution]:
-        """The calls of whose arguments a person has yet to give some."""
-        waiting = [each.tool_execution for each in self.active_requirements]
-        return [each for each in waiting if each.requires_user_input]
-
-    @property
-    def tools_awaiting_external_execution(self) -> list[ToolExecution]:
-        """The calls that are made elsewhere, and have no result yet."""
-        waiting = [each.tool_execution for each in self.active_requirements]
-        return [each for each in waiting if each.external_execution_required]
-
-    @property
-    def client_calls(self) -> list[ToolExecution]:
-        """The calls of its client's tools with which it ended; a later run begins with the results.
-
-        See :class:`~kern.run.overrides.Overrides`.
-        """
-        has_answered = self.status in (RunStatus.completed, RunStatus.regenerated)
-        return [each for each in self.tools if each.result is None] if has_answered else []
+            if each.member_run_id is None:  # Else it is a child's, and may have the id of another.
+                own[place_of(each)] = call
+        # Who answers a call (`tool.confirmed = True`) answers its requirement. Models give several
+        # calls of an answer the same id, so they are told apart by their order.
+        waiting = [own[place] for place in sorted(own)]
+        for at, tool in enumerate(self.tools):
+            if tool.result is None:
+                name = tool.tool_call_id, tool.tool_name
+                same = (each for each in waiting if (each.tool_call_id, each.tool_name) == name)
+                self.tools[at] = found = next(same, tool)
+                waiting = [each for each in waiting if each is not found]
 
     def get_content_as_string(self) -> str:
         """Return the content as a text: what is no text, as JSON."""

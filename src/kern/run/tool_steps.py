@@ -10,7 +10,12 @@ from kern.run.step import Step
 
 
 @dataclass(frozen=True, slots=True)
-class ToolEnded(Step):
+class ToolStep(Step):
+    """What became of the tool calls in the model's last answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded(ToolStep):
     """A tool call has a result.
 
     Attributes:
@@ -27,7 +32,7 @@ class ToolEnded(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class StepEnded(Step):
+class StepEnded(ToolStep):
     """A step inside a tool call was done, or has failed; it is not done again.
 
     Attributes:
@@ -46,7 +51,7 @@ class StepEnded(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class SleepBegun(Step):
+class SleepBegun(ToolStep):
     """A tool call sleeps.
 
     Attributes:
@@ -81,7 +86,7 @@ class ToolConcluded(ToolEnded):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolsBegun(Step):
+class ToolsBegun(ToolStep):
     """Tool calls that had to wait for others of their answer have begun.
 
     Attributes:
@@ -92,7 +97,7 @@ class ToolsBegun(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ChildBegun(Step):
+class ChildBegun(ToolStep):
     """A tool call is a run of another agent, or starts one in the background.
 
     Attributes:
@@ -109,7 +114,7 @@ class ChildBegun(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ChildEnded(Step):
+class ChildEnded(ToolStep):
     """The run that a tool call is has ended.
 
     Attributes:
@@ -124,7 +129,7 @@ class ChildEnded(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolSlice(Step):
+class ToolSlice(ToolStep):
     """A tool has yielded a piece of its result, while somebody reads the run.
 
     Attributes:
@@ -141,7 +146,7 @@ class ToolSlice(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class CustomHappened(Step):
+class CustomHappened(ToolStep):
     """A tool has told the readers of the run something of its own.
 
     Attributes:

@@ -120,7 +120,12 @@ async def list_items(request: Request, caller: RunsCaller, conversation_id: str)
     service = service_of(request)
     there = await _found(service, caller, conversation_id, caller.reads)
     store = await there.db.store()
-    start = None if after is None else await _run_of(store, there, after)
+    start: str | None = None
+    if after is not None:
+        first = await _run_of(store, there, caller, after)
+        if first is None:
+            raise _no_cursor(after)
+        start = first.run_id
     items: list[Json] = []
     is_begun = after is None
     runs = _runs(store, there, caller, start, oldest_first=oldest_first)
@@ -147,12 +152,10 @@ async def get_item(
     service = service_of(request)
     there = await _found(service, caller, conversation_id, caller.reads)
     store = await there.db.store()
-    run_id = run_in(item_id)
-    record = None if run_id is None else await store.get(run_id)
-    if record is not None and record.session_id == there.session.session_id:
-        for item in await _items_of(service, caller, store, record):
-            if item["id"] == item_id:
-                return _json(item)
+    record = await _run_of(store, there, caller, item_id)
+    for item in () if record is None else await _items_of(service, caller, store, record):
+        if item["id"] == item_id:
+            return _json(item)
     raise refused("item_id", f"There is no item {item_id!r:.100}.", "not_found", 404)
 
 
@@ -220,17 +223,12 @@ async def _runs(
             yield record
 
 
-async def _run_of(store: Store, there: There, item_id: str) -> str:
-    """Return the run that has an item.
-
-    Raises:
-        RequestError: the conversation has none such (400).
-    """
+async def _run_of(store: Store, there: There, caller: Caller, item_id: str) -> RunRecord | None:
+    """Return the run of a conversation that has an item; None where the caller sees none such."""
     run_id = run_in(item_id)
-    record = None if run_id is None else await store.get(run_id)
-    if record is None or record.session_id != there.session.session_id:
-        raise _no_cursor(item_id)
-    return record.run_id
+    record = None if run_id is None else await store.get_for(run_id, caller.reads)
+    is_here = record is not None and record.session_id == there.session.session_id
+    return record if is_here else None
 
 
 async def _items_of(

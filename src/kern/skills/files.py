@@ -16,12 +16,18 @@ MAX_FILES = 1000
 """How many files of a folder a model is told of."""
 
 
-def files_in(folder: Path) -> tuple[str, ...]:
-    """Return the paths of the files below a folder, in order; links that lead out are left out.
+def files_in(skill: Path, name: str) -> tuple[str, ...]:
+    """Return the paths of the files in a folder of a skill, in order.
+
+    Links that lead out are left out, and so is what has a name that fits on no line.
 
     Args:
-        folder: the folder, which may be missing.
+        skill: the folder of the skill.
+        name: that of the folder in it, which may be missing.
     """
+    folder = skill / name
+    if not is_within(folder, skill):
+        return ()
     found: list[str] = []
     for path in _walked(folder):
         found.append(path.relative_to(folder).as_posix())
@@ -38,26 +44,33 @@ def _walked(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in sorted(names):
             path = Path(at, name)
-            if not name.startswith(".") and path.is_file() and path.resolve().is_relative_to(root):
+            is_told = not name.startswith(".") and str(path.relative_to(folder)).isprintable()
+            if is_told and path.is_file() and path.resolve().is_relative_to(root):
                 yield path
 
 
-def path_in(folder: Path, given: str, known: tuple[str, ...], kind: str) -> Path:
+def is_within(path: Path, folder: Path) -> bool:
+    """Say whether a path is in a folder once links are followed."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def path_in(skill: Path, given: str, known: tuple[str, ...], kind: str) -> Path:
     """Return a file of a skill that a model names.
 
     Args:
-        folder: where such files are.
-        given: the path, from the folder on; a model has written it.
+        skill: the folder of the skill.
+        given: the path, from the folder of such files on; a model has written it.
         known: the paths that there are.
-        kind: what such a file is called, for the error.
+        kind: what such a file is called; its folder has that name in the plural.
 
     Raises:
         InvalidInputError: there is no such file; what is outside of the folder is none.
     """
     name = given.removeprefix(f"{kind}s/").removeprefix("./")
+    folder = skill / f"{kind}s"
     path = folder / name
     # It is looked at again: the folder may have changed since it was listed.
-    if name in known and path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+    if name in known and path.is_file() and is_within(path, folder) and is_within(folder, skill):
         return path
     raise InvalidInputError(
         f"There is no {kind} {given[:200]!r}. There are: {', '.join(known) or 'none'}."

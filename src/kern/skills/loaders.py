@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from kern.errors import ConfigurationError
 from kern.keywords import public
-from kern.skills.files import MAX_SKILL_FILE, files_in
+from kern.skills.files import MAX_SKILL_FILE, files_in, is_within
 from kern.skills.skill import SKILL_FILE, Skill, skill_of
 
 
@@ -82,19 +82,26 @@ class LocalSkills(SkillLoader):
 
     def _load(self, folder: Path) -> Skill:
         file = folder / SKILL_FILE
-        if file.stat().st_size > MAX_SKILL_FILE:
+        if not is_within(file, folder):
+            raise ConfigurationError(f"{file} is a link that leads out of the skill's folder.")
+        try:
+            with file.open("rb") as opened:
+                read = opened.read(MAX_SKILL_FILE + 1)
+        except OSError as error:
+            raise ConfigurationError(f"{file} cannot be read: {error}") from error
+        if len(read) > MAX_SKILL_FILE:
             raise ConfigurationError(
                 f"{file} is larger than {MAX_SKILL_FILE // 1024} KiB. Put what is not always "
                 "needed into files of its folder references."
             )
         try:
-            text = file.read_text(encoding="utf-8")
+            text = read.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise ConfigurationError(f"{file} is no text in UTF-8: {error}") from error
         return skill_of(
             text,
             folder,
-            references=files_in(folder / "references"),
-            scripts=files_in(folder / "scripts"),
+            references=files_in(folder, "references"),
+            scripts=files_in(folder, "scripts"),
             validate=self.validate,
         )

@@ -12,6 +12,9 @@ SKILL_FILE = "SKILL.md"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)(.*)\Z", re.DOTALL | re.MULTILINE)
 
+# How many lists and mappings may be within each other.
+_DEEPEST = 10
+
 # What the format of skills allows, in characters.
 _LONGEST = {"name": 64, "description": 1024, "compatibility": 500}
 
@@ -94,18 +97,36 @@ def skill_of(
 
 
 def _values(front: str, where: Path) -> dict[str, object]:
+    """Return what the front matter says: every value in it that is no list or mapping is a text."""
     import yaml
 
     try:
-        values: object = yaml.safe_load(front)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        _check_size(front)
+        values: object = yaml.load(front, yaml.BaseLoader)
+    except yaml.YAMLError as error:
         told = str(error).replace("\n", " ")
         raise ConfigurationError(f"The front matter of {where} is no YAML: {told}") from error
-    if values is None:
-        return {}
     if not isinstance(values, dict):
         raise ConfigurationError(f"The front matter of {where} must be lines such as name: a.")
     return {str(key): value for key, value in values.items()}
+
+
+def _check_size(front: str) -> None:
+    """Check that a front matter stands for no more than it seems to: aliases can, without end.
+
+    Raises:
+        YAMLError: it may, or it is no YAML.
+    """
+    import yaml
+
+    depth = 0
+    for each in yaml.parse(front):
+        depth += isinstance(each, yaml.CollectionStartEvent)
+        depth -= isinstance(each, yaml.CollectionEndEvent)
+        if depth > _DEEPEST or isinstance(each, yaml.AliasEvent):
+            raise yaml.YAMLError(
+                f"it has aliases (*), or lists within lists, {_DEEPEST} at most; write it plainly"
+            )
 
 
 def _check(values: Mapping[str, object], folder: Path, where: Path) -> None:

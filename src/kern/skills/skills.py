@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 from kern.errors import ConfigurationError, InvalidInputError
-from kern.keywords import public
+from kern.keywords import public, shown
 from kern.run.base import RunContext
 from kern.run.numbers import check_seconds
+from kern.run.printable import printable
+from kern.run.tags import tagged
 from kern.skills.files import path_in, text_of
 from kern.skills.loaders import SkillLoader
 from kern.skills.scripts import execute as execute_script
@@ -93,7 +95,7 @@ class Skills:
         for loader in self.loaders:
             if not isinstance(loader, SkillLoader):
                 raise ConfigurationError(
-                    f"loaders must be a list such as [LocalSkills(path)], not {loader!r:.80}."
+                    f"loaders must be a list such as [LocalSkills(path)], not {shown(loader)}."
                 )
             for skill in loader.load():
                 if found.setdefault(skill.name, skill) is not skill:
@@ -123,8 +125,8 @@ class Skills:
         """Return what the model is told of the skills in its system message."""
         if not self._skills:
             return ""
-        named = [f"- {each.name}: {' '.join(each.description.split())}" for each in self._all]
-        return "\n".join([_TOLD, "<skills>", *named, "</skills>"])
+        named = [f"- {_line(each.name)}: {_line(each.description)}" for each in self._all]
+        return tagged("skills", "\n".join(named), _TOLD)
 
     def get_tools(self) -> list[Tool]:
         """Return the tools by which a model uses the skills."""
@@ -169,8 +171,7 @@ class Skills:
         skill = self._named(skill_name)
         if skill.folder is None:
             raise InvalidInputError(f"The skill {skill.name} has no references.")
-        folder = skill.folder / "references"
-        path = path_in(folder, reference_path, skill.references, "reference")
+        path = path_in(skill.folder, reference_path, skill.references, "reference")
         return _json(skill_name=skill.name, reference_path=reference_path, content=text_of(path))
 
     async def get_skill_script(
@@ -195,7 +196,7 @@ class Skills:
         skill = self._named(skill_name)
         if skill.folder is None:
             raise InvalidInputError(f"The skill {skill.name} has no scripts.")
-        path = path_in(skill.folder / "scripts", script_path, skill.scripts, "script")
+        path = path_in(skill.folder, script_path, skill.scripts, "script")
         named = {"skill_name": skill.name, "script_path": script_path}
         if not execute:
             return _json(**named, content=text_of(path))
@@ -210,6 +211,11 @@ class Skills:
             environment={**self.script_env, "KERN_IDEMPOTENCY_KEY": run_context.idempotency_key},
         )
         return _json(**named, exit_code=done.exit_code, stdout=done.output, stderr=done.errors)
+
+
+def _line(text: str) -> str:
+    """Return a text of a skill's author as it is listed: it does not end its line."""
+    return printable(" ".join(text.split()))
 
 
 def _executes(execute: bool = False) -> bool:

@@ -10,11 +10,11 @@ from kern.agent.as_tool import AgentTool, SubAgent
 from kern.agent.options import written
 from kern.agent.slug import slug
 from kern.errors import InvalidInputError
-from kern.execution.child import SubAgentTool
+from kern.execution.child import DELEGATE, SubAgentTool
 from kern.execution.child_calls import ChildCall
 from kern.run.base import RunContext
 from kern.run.tool import ToolSchema
-from kern.team.members import DELEGATE, Delegation, told_of
+from kern.team.members import Delegation, told_of
 from kern.team.sharing import task_message
 from kern.tools import ToolResult
 
@@ -94,9 +94,9 @@ class DelegateTool(SubAgentTool):
             if tool is None:
                 known = ", ".join(self.members)
                 return ToolResult(f"There is no member {named[:100]!r}. The members are: {known}.")
-            member, task = tool.agent, values.get("task")
-            if task is not None and member.input_schema is not None:
-                task = written(member.input_schema, task)
+            member, task = tool.agent, values["task"] if self._delegation.writes_tasks else None
+            if member.input_schema is not None:
+                task = written(member.input_schema, await _said(call) if task is None else task)
         except (ValueError, InvalidInputError) as error:
             return ToolResult(self.told(error), is_error=True)
         given = await task_message(member, task, call, self._delegation)
@@ -104,3 +104,9 @@ class DelegateTool(SubAgentTool):
         if routes and not result.is_error:
             return ToolResult(result.content, ends=True)
         return result
+
+
+async def _said(call: ChildCall) -> str:
+    """Return what the user has said, as text."""
+    said = (each.text for each in await call.given() if each.role == "user")
+    return "\n\n".join(text for text in said if text)

@@ -3,19 +3,17 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
-from kern.agent.as_tool import SubAgent
+from kern.agent.as_tool import SubAgent, is_sub_agent
 from kern.errors import ConfigurationError
-from kern.execution.child import members_among
-from kern.execution.written import tagged
+from kern.execution.child import DELEGATE, members_among
+from kern.keywords import shown
 from kern.models.form import Form
+from kern.run.tags import tagged
 
 Mode: TypeAlias = Literal["coordinate", "route"]
 """Who answers: the leader, with what its members have found; or the member that it has chosen."""
-
-DELEGATE = "delegate_task_to_member"
-"""The tool with which a leader gives a member a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +53,19 @@ def members_by_id(given: object, what: str = "members") -> dict[str, SubAgent]:
         )
     found: dict[str, SubAgent] = {}
     for each in given:
-        if not callable(getattr(each, "child_run", None)):
-            raise ConfigurationError(f"{what} must be agents and teams, not {each!r:.80}.")
-        member = cast("SubAgent", each)
-        if not member.is_named:
+        if not is_sub_agent(each):
+            raise ConfigurationError(f"{what} must be agents and teams, not {shown(each)}.")
+        if not each.is_named:
             raise ConfigurationError(
                 f"A member of a team needs a name, by which its leader knows it, and {each!r:.80} "
                 "has none. Give it one: Agent(name='Researcher')."
             )
-        if member.id in found:
+        if each.id in found:
             raise ConfigurationError(
-                f"Two members of a team have the id {member.id!r}. Give one of them another: "
+                f"Two members of a team have the id {each.id!r}. Give one of them another: "
                 "Agent(id=...)."
             )
-        found[member.id] = member
+        found[each.id] = each
     return found
 
 

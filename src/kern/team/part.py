@@ -123,7 +123,7 @@ class Members(Toolset):
         name = name_of(self._function.function)
         try:
             members = members_by_id(await self._function.call(values), f"What {name} returns")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ToolsetError(
                 f"The function of members {name} failed: {described(error)}"
             ) from error

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias, cast
 
 from kern.errors import ConfigurationError
+from kern.keywords import shown
 from kern.run.numbers import check_seconds
 from kern.tools.base import Tool
 from kern.tools.function import FunctionTool
@@ -93,6 +94,8 @@ def _tools_in(items: Iterable[AnyTool]) -> Iterator[tuple[Tool, str]]:
                 yield _checked(each), ""
             case Mapping() if each.get("type"):
                 continue  # The provider knows what it is.
+            case type() if issubclass(each, Toolkit):
+                raise ConfigurationError(f"A toolkit must be an object, not {shown(each)}.")
             case _:
                 yield _checked(FunctionTool(cast("UserFunction", each))), ""
 

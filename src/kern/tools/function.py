@@ -17,7 +17,7 @@ from typing_extensions import Unpack, override
 from kern.aio.threads import call_in_thread
 from kern.binder import is_portable, name_of
 from kern.errors import ConfigurationError
-from kern.keywords import explained, nearest
+from kern.keywords import explained, nearest, shown
 from kern.run.base import RunContext
 from kern.run.requirement import UserFeedbackOption, UserFeedbackQuestion, UserInputField
 from kern.run.tool import ToolSchema
@@ -104,8 +104,7 @@ class FunctionTool(Tool, Generic[P, R]):
             kind = type(given).__name__
             raise ConfigurationError(f"A tool must be a function, not {kind}.{hint}")
         if isinstance(given, type) and issubclass(given, Tool | Toolset):
-            kind = given.__name__
-            raise ConfigurationError(f"{kind} is a class of tools. Give one of them: {kind}().")
+            raise ConfigurationError(f"A tool must be an object, not {shown(given)}.")
         self.function = cast("Callable[P, R]", given)
         name = name or name_of(self.function)
         self._signature = Signature(name, self.function, parameters)

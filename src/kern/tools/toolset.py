@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 
 from kern.aio.tasks import see_out
-from kern.errors import ToolsetError
+from kern.errors import ToolsetError, described
 from kern.run.base import RunInfo
 from kern.tools.base import Tool
 
@@ -62,7 +62,7 @@ class Toolset(ABC):
             ToolsetError: they were not known in time.
             Exception: whatever :meth:`tools` raised.
         """
-        listing = asyncio.ensure_future(self.tools_for(run, values))
+        listing = asyncio.create_task(self._asked(run, values))
         try:
             await asyncio.wait({listing}, timeout=self.timeout)
         finally:
@@ -74,3 +74,9 @@ class Toolset(ABC):
                 "Look whether its server answers, or raise its timeout."
             )
         return listing.result()
+
+    async def _asked(self, run: RunInfo, values: Mapping[str, object]) -> Sequence[Tool]:
+        try:
+            return await self.tools_for(run, values)
+        except SystemExit as error:  # It would end the process, and with it the runs of others.
+            raise ToolsetError(f"{type(self).__name__}.tools: {described(error)}") from error

@@ -27,8 +27,8 @@ from kern.vectordb.values import (
     check_limit,
     check_search_type,
     check_weight,
+    checked_embedder,
     cleaned,
-    default_embedder,
     document_of,
     embed,
     embedded,
@@ -120,7 +120,7 @@ class PgVector(VectorDb):
                 f"'english', not {content_language!r:.50}."
             )
         self.search_type = check_search_type(search_type)
-        self.embedder = default_embedder() if embedder is None else embedder
+        self.embedder = checked_embedder(embedder)
         self._index = vector_index or HNSW()
         self._weight = check_weight(vector_score_weight)
         self._schema, self._name, self._language = schema, table_name, content_language

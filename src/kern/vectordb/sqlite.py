@@ -24,8 +24,8 @@ from kern.vectordb.values import (
     check_limit,
     check_search_type,
     check_weight,
+    checked_embedder,
     cleaned,
-    default_embedder,
     document_of,
     embed,
     embedded,
@@ -86,7 +86,7 @@ class SqliteVec(VectorDb):
                 f"{type(db_file).__name__ if not isinstance(db_file, str) else 'a URL'}."
             )
         self.search_type = check_search_type(search_type)
-        self.embedder = default_embedder() if embedder is None else embedder
+        self.embedder = checked_embedder(embedder)
         self._weight = check_weight(vector_score_weight)
         self._file = VectorFile(str(db_file))
         self._table = Table(table_name)

@@ -1,8 +1,8 @@
 """Conditions on ``meta_data`` as SQLite has them; keys and values are parameters."""
 
-from kern.errors import InvalidInputError
-from kern.filters import AND, EQ, GT, IN, LT, NOT, OR, FilterExpr, Scalar, kind_of
-from kern.vectordb.values import cleaned, joined
+from kern.filters import FilterExpr, Scalar, kind_of
+from kern.vectordb.values import cleaned
+from kern.vectordb.where import where
 
 _LARGEST = 2**63
 
@@ -22,29 +22,8 @@ def sqlite_where(condition: FilterExpr | None, values: list[object]) -> str:
     if condition is None:
         return "true"
     # One look at the values for all that is asked of them: SQLite does not take a thousand.
-    asked = _where(condition, values)
+    asked = where(condition, values, _compared)
     return f"(SELECT {asked} AND count(*) >= 0 FROM json_each(meta_data) AS known)"
-
-
-def _where(condition: FilterExpr, values: list[object]) -> str:
-    match condition:
-        case EQ(key, value):
-            return _compared(key, "=", value, values)
-        case IN(key, choices):
-            found = [_compared(key, "=", each, values) for each in choices]
-            return joined(found, "OR") if found else "false"
-        case GT(key, value):
-            return _compared(key, ">", value, values)
-        case LT(key, value):
-            return _compared(key, "<", value, values)
-        case NOT(inner):
-            return f"NOT {_where(inner, values)}"
-        case AND(conditions=conditions):
-            sign, none = ("OR", "false") if isinstance(condition, OR) else ("AND", "true")
-            parts = [_where(each, values) for each in conditions]
-            return joined(parts, sign) if parts else none
-        case _:
-            raise InvalidInputError(f"{condition!r:.50} is no filter of kern.filters.")
 
 
 def _compared(key: str, sign: str, value: Scalar, values: list[object]) -> str:

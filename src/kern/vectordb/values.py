@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, cast
 from kern.embedders.answers import embeddings_of, numbers_of
 from kern.embedders.base import Embedder
 from kern.errors import ConfigurationError, InvalidInputError
+from kern.keywords import shown
 from kern.run.codec import decode_object, encode
 from kern.vectordb.base import SearchType
 from kern.vectordb.document import Document
@@ -197,25 +198,20 @@ def document_of(row: Sequence[Any]) -> Document:
     )
 
 
-def default_embedder() -> Embedder:
-    """Return what embeds where nobody has said what does."""
-    from kern.embedders.openai import OpenAIEmbedder
+def checked_embedder(embedder: Embedder | None) -> Embedder:
+    """Return what embeds: OpenAI's, where nobody has said what does.
 
-    return OpenAIEmbedder()
-
-
-def joined(conditions: Sequence[str], sign: str) -> str:
-    """Return conditions as one, in pairs of pairs: SQLite does not nest them a thousand deep.
-
-    Args:
-        conditions: conditions of SQL, one or more.
-        sign: ``"AND"`` or ``"OR"``.
+    Raises:
+        ConfigurationError: it is no embedder.
     """
-    found = [*conditions]
-    while len(found) > 1:
-        found = [f" {sign} ".join(found[n : n + 2]) for n in range(0, len(found), 2)]
-        found = [f"({each})" for each in found]
-    return f"({found[0]})"
+    if embedder is None:
+        from kern.embedders.openai import OpenAIEmbedder
+
+        return OpenAIEmbedder()
+    given: object = embedder
+    if not isinstance(given, Embedder):
+        raise ConfigurationError(f"embedder must be an Embedder, not {shown(given)}.")
+    return given
 
 
 def check_weight(weight: object) -> float:

@@ -131,7 +131,7 @@ def test_what_is_no_request_is_answered_and_nothing_breaks(
 def test_a_user_may_ask_as_often_as_the_service_allows(tmp_path: Path) -> None:
     db = SqliteDb(tmp_path / "kern.db")
     agents = [each for each in agents_on(db, {}) if each.id == "echo"]
-    app = create_mcp_app(agents, auth=ByName(), limits=Limits(rate="2/minute", body=2_000))
+    app = create_mcp_app(agents, auth=ByName(), limits=Limits(rate="2/day", body=2_000))
     with served(app) as url:
         headers = {**ACCEPT, "Authorization": "Bearer ada;runs;"}
         with httpx.Client(base_url=url, headers=headers) as client:

@@ -27,6 +27,7 @@ CALLERS = {
     "auditor": Caller("auditor", RUNS | {Scope.read_all}),
     "root": Caller("root", frozenset({Scope.admin})),
     "guest": Caller("guest", RUNS, frozenset({"other"})),
+    "nobody": Caller(None, RUNS),
 }
 
 
@@ -115,6 +116,27 @@ def test_what_is_anothers_is_not_found(ask: Any) -> None:
     assert ask("ada", "GET", f"/responses/{response}").status_code == 404
 
 
+def test_in_a_conversation_of_nobody_each_user_sees_the_own_items(
+    ask: Any, says: ProtocolServer
+) -> None:
+    conversation = ask("nobody", "POST", "/conversations", {}).json()["id"]
+    items: dict[str, str] = {}
+    for who in ("nobody", "ada", "bob"):
+        body = {"model": "plain", "input": f"I am {who}.", "conversation": conversation}
+        items[who] = ask(who, "POST", "/responses", body).json()["output"][0]["id"]
+    assert "I am ada." not in str(says.requests[-1].body)
+    assert "I am nobody." in str(says.requests[-1].body)
+    path = f"/conversations/{conversation}/items"
+    assert ask("bob", "GET", f"{path}/{items['nobody']}").status_code == 200
+    answer = ask("bob", "GET", f"{path}/{items['ada']}")
+    assert (answer.status_code, error_of(answer)["code"]) == (404, "not_found")
+    for order in ("asc", "desc"):
+        answer = ask("bob", "GET", f"{path}?order={order}&after={items['ada']}")
+        assert (answer.status_code, error_of(answer)["param"]) == (400, "after"), answer.text
+    assert "I am ada." not in ask("bob", "GET", path).text
+    assert "I am ada." in ask("auditor", "GET", path).text
+
+
 def test_a_user_in_the_body_changes_nothing(ask: Any) -> None:
     body = {"model": "plain", "input": "Hi", "user": "ada", "safety_identifier": "ada"}
     made = ask("bob", "POST", "/responses", body).json()
@@ -196,6 +218,14 @@ def test_a_foreground_run_is_cancelled_when_its_client_leaves(
     body = {"model": "plain", "input": "Hi"}
     again = ask("ada", "POST", "/responses", body, idempotency_key="left").json()
     assert again["status"] == "cancelled"
+
+
+def test_what_a_call_failed_of_may_be_anything(ask: Any) -> None:
+    call = {"type": "mcp_call", "id": "c", "name": "pay", "arguments": "{}"}
+    for error in ({"\ud800": "\x00"}, ["\ud800"], {"content": [{"text": "\ud800"}]}, 5):
+        body = [{**call, "error": error}, {"role": "user", "content": "Hi"}]
+        answer = ask("ada", "POST", "/responses", {"model": "plain", "input": body})
+        assert answer.status_code == 200, answer.text
 
 
 def test_texts_that_databases_and_encodings_dislike_come_back(ask: Any) -> None:

@@ -1,10 +1,12 @@
 """A run's page shows what it is doing, and its forms steer it; others' runs are not found."""
 
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,15 +16,27 @@ from runs_api import Api, ByName, agents_on, ended, ok, streamed, submitted
 from served import served
 
 from kern.agent import Agent
+from kern.agent.background import BackgroundAgents
+from kern.compression import Compaction, CompressionManager
 from kern.db.postgres import PostgresDb
+from kern.db.sqlite import SqliteDb
+from kern.knowledge import Knowledge
 from kern.local.postgres import EmbeddedPostgres
+from kern.memory import MemoryManager
 from kern.models.base import ModelRequest
+from kern.run.printable import visible
 from kern.server import create_app
 from kern.server.limits import Limits
-from kern.testing import FunctionModel, Reply
+from kern.server.ui.alone import create_app_alone
+from kern.team import Team
+from kern.testing import FunctionModel, Reply, WordsEmbedder
 from kern.tools import tool
+from kern.vectordb.sqlite import SqliteVec
 
 HOSTILE = "<script>alert(1)</script> \u202egpj.exe \x1b[31m![x](https://example.com/x.png)"
+
+# An id has no control characters.
+MEMBER = HOSTILE.replace("\x1b", "")
 
 _TABLE = "page_of_a_run"
 
@@ -43,7 +57,44 @@ def _asks_helper(request: ModelRequest) -> Reply | str:
 @tool
 def look(number: int) -> str:
     """Look."""
-    return f"seen {number}"
+    return f"seen {number} {HOSTILE * 9}"
+
+
+def _leads(request: ModelRequest) -> Reply | str:
+    if request.messages[-1].role == "tool":
+        return "Stay in port."
+    task = {"member_id": MEMBER, "task": f"The wind? {HOSTILE}"}
+    return Reply.tool_calls(("delegate_task_to_member", task))
+
+
+def _thinks(request: ModelRequest) -> Reply | str:
+    done = sum(bool(each.tool_calls) for each in request.messages)
+    if any("ended" in each.text for each in request.messages[1:]) or done == 2:
+        return "Done."
+    calls = (HOSTILE, {"a": HOSTILE}), ("start_helper", {"input": HOSTILE})
+    return Reply.tool_calls(("look", {"number": 1})) if not done else Reply.tool_calls(*calls)
+
+
+def _remembers(request: ModelRequest) -> Reply:
+    return Reply.tool_calls(("add_memory", {"memory": HOSTILE, "topics": [HOSTILE]}))
+
+
+def _aside(db: PostgresDb, helper: Agent) -> Agent:
+    """Return an agent with all that is asked beside its answer, by models that nobody trusts."""
+    thought = {"title": HOSTILE, "reasoning": HOSTILE, "next_action": "final_answer"}
+    steps = {"steps": [{"action": None, "result": None, "confidence": 1, **thought}]}
+    echo = FunctionModel(lambda _: HOSTILE)
+    return Agent(
+        "aside",
+        FunctionModel(_thinks),
+        db=db,
+        tools=[look, BackgroundAgents([helper])],
+        reasoning_model=FunctionModel(lambda _: json.dumps(steps)),
+        compression_manager=CompressionManager(echo, compress_tool_results_limit=1),
+        compaction=Compaction(None, 2, 1, echo),
+        memory_manager=MemoryManager(FunctionModel(_remembers)),
+        update_memory_on_run=True,
+    )
 
 
 def _asks_often(request: ModelRequest) -> Reply | str:
@@ -68,6 +119,8 @@ def api(postgres: EmbeddedPostgres) -> Iterator[Api]:
         Agent("busy", FunctionModel(_asks_often), db=db, tools=[look]),
         Agent("narrator", FunctionModel(lambda _: _story()), db=db),
         Agent("wordy", FunctionModel(lambda _: LONG), db=db),
+        Team([Agent(MEMBER, id=MEMBER, model=helper.model)], "crew", FunctionModel(_leads), db=db),
+        _aside(db, helper),
     ]
     app = create_app([*agents_on(db, gates), *more], auth=ByName(), limits=Limits(rate=None))
     with served(app) as url:
@@ -80,6 +133,14 @@ def api(postgres: EmbeddedPostgres) -> Iterator[Api]:
 def as_(api: Api) -> BrowserAs:
     """Return the browser of a caller: a user, its scopes and agents."""
     return lambda *caller: Browser(api.as_(*caller))
+
+
+def stays_text(page: Page) -> None:
+    """Fail where something that was written became more than text."""
+    assert page.tags["script"] == 3
+    assert page.tags["img"] == 0
+    assert not any("example.com" in each for each in page.links.values())
+    assert not re.search("[\x1b\u202e]", page.html)
 
 
 def run_page(browser: Browser, run_id: str, status: int = 200) -> Page:
@@ -108,10 +169,7 @@ def test_what_models_and_users_write_is_text_and_nothing_else(as_: BrowserAs) ->
     for path in ("", "/messages"):
         page = browser.open(f"/ui/runs/{run_id}{path}")
         assert "<script>alert(1)</script> " in page.text
-        assert page.tags["script"] == 3
-        assert page.tags["img"] == 0
-        assert not any("example.com" in each for each in page.links.values())
-        assert not re.search("[\x1b\u202e]", page.html)
+        stays_text(page)
     plain = browser.client.get(f"/ui/runs/{run_id}/text/answer")
     assert plain.headers["content-type"] == "text/plain; charset=utf-8"
     assert plain.headers["x-content-type-options"] == "nosniff"
@@ -305,6 +363,49 @@ def test_the_runs_that_calls_are_are_shown_as_a_tree_and_found_from_there(as_: B
     assert page.forms == []
     assert as_("bob").client.get(child).status_code == 404
     assert as_("ada", "runs", "echo").client.get(child).status_code == 404
+
+
+def test_a_run_of_a_team_reads_as_one(as_: BrowserAs) -> None:
+    browser = as_("ada", "runs,read:all")
+    run_id = ended(browser.client, "crew", "Can we sail?")["run_id"]
+    page = run_page(browser, run_id)
+    name = visible(MEMBER)
+    for said in ("Team crew", "Team crew leads", f"Member {name}", f"Task of {name}", "The wind?"):
+        assert said in page.text, said
+    assert "delegate_task_to_member" not in page.text
+    stays_text(page)
+    stays_text(browser.open(page.links["Its run"]))
+    listed = browser.open("/ui/runs?agent=crew")
+    assert "crew team for ada" in listed.text
+    stays_text(listed)
+
+
+def test_what_is_asked_beside_the_answer_is_named_and_stays_text(as_: BrowserAs) -> None:
+    browser = as_("ada")
+    run_id = ended(browser.client, "aside", "Find a table.")["run_id"]
+    page = run_page(browser, run_id)
+    for said in ("reasoning", "shorter results", "summary of the conversation", "memory"):
+        assert f"Model call {said}" in page.text, said
+    for said in ("Run of an agent start_helper", "in the background", "Told between its turns"):
+        assert said in page.text, said
+    stays_text(page)
+    stays_text(browser.open(f"/ui/runs/{run_id}/messages"))
+
+
+async def test_a_load_shows_how_far_it_has_come(tmp_path: Path) -> None:
+    db = SqliteDb(str(tmp_path / "kern.db"))
+    plants = SqliteVec(str(tmp_path / "plants.db"), embedder=WordsEmbedder())
+    loads = Knowledge("plants", vector_db=plants, contents_db=db)
+    run = await loads.aload(name=HOSTILE, text_content="Ferns.")
+    await db.aclose()
+    with served(create_app_alone(SqliteDb(str(tmp_path / "kern.db")))) as url:
+        with httpx.Client(base_url=url) as client:
+            page = run_page(Browser(client), run.run_id)
+    assert "Loaded 1 of 1 contents" in page.text
+    assert f"Content {visible(HOSTILE)}" in page.text
+    assert ", 1 chunk" in page.text
+    assert page.tags["progress"] == 1
+    stays_text(page)
 
 
 class Live:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from kern.agent.checks import check_flag
 from kern.agent.parts.part import Part
 from kern.errors import ConfigurationError
+from kern.keywords import shown
 
 if TYPE_CHECKING:
     from kern.compression.compaction import Compaction
@@ -44,7 +45,7 @@ class CompressionPart(Part):
             return CompressionManager().shortening() if self.compress_tool_results else None
         if not isinstance(manager, CompressionManager):
             raise ConfigurationError(
-                f"compression_manager must be CompressionManager(...), not {manager!r:.80}."
+                f"compression_manager must be CompressionManager(...), not {shown(manager)}."
             )
         is_on = self.compress_tool_results or manager.compress_tool_results
         return manager.shortening() if is_on else None

@@ -7,6 +7,7 @@ from kern.agent.parts.part import Part
 from kern.db.database import Database
 from kern.errors import ConfigurationError
 from kern.execution.memory_rules import MemoryRules
+from kern.keywords import shown
 
 if TYPE_CHECKING:
     from kern.memory.manager import MemoryManager
@@ -61,7 +62,8 @@ class MemoryPart(Part):
             manager = MemoryManager()
         if not isinstance(manager, MemoryManager):
             raise ConfigurationError(
-                f"memory_manager must be MemoryManager(...), not {type(manager).__name__}."
+                "memory_manager must be MemoryManager(...), not "
+                f"{shown(manager, type(manager).__name__)}."
             )
         db: Database | None = getattr(self, "db", None)
         if manager.db is not None and manager.db is not db:

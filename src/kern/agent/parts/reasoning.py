@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from kern.agent.checks import check_flag
 from kern.agent.parts.part import Part
 from kern.errors import ConfigurationError
+from kern.keywords import shown
 from kern.models.base import Model
 from kern.models.utils import get_model
 from kern.run.numbers import check_count
@@ -60,8 +61,8 @@ class ReasoningPart(Part):
 
 
 def _checked(agent: "SubAgent") -> "SubAgent":
-    if not hasattr(agent, "told_text"):
-        raise ConfigurationError(f"reasoning_agent must be an agent, not {agent!r:.80}.")
+    if isinstance(agent, type) or not hasattr(agent, "told_text"):
+        raise ConfigurationError(f"reasoning_agent must be an agent, not {shown(agent)}.")
     if agent.tools or agent.toolsets or agent.call_rules is not None:
         raise ConfigurationError(
             f"The reasoning_agent {agent.name!r} has tools, which it could not call: it thinks in "

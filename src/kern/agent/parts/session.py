@@ -15,7 +15,7 @@ from kern.db.database import Database
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.session_rules import FILE_NAMES, IN_BRACES, SessionRules
 from kern.execution.spec import HistoryAgents
-from kern.keywords import nearest
+from kern.keywords import nearest, shown
 from kern.run.event import RunEvent
 from kern.run.numbers import check_count
 from kern.run.state import CURRENT, StateRules, texts_of
@@ -147,7 +147,7 @@ class SessionPart(Part):
             return manager.summarizing()
         raise ConfigurationError(
             "session_summary_manager must be SessionSummaryManager(...), not "
-            f"{type(manager).__name__}."
+            f"{shown(manager, type(manager).__name__)}."
         )
 
     def _session_tools(self) -> Iterator[Tool]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from kern.agent.parts.part import Part
 from kern.errors import ConfigurationError
+from kern.keywords import shown
 from kern.tools import Tool
 
 if TYPE_CHECKING:  # Who has no skills does not pay for their import.
@@ -31,7 +32,7 @@ class SkillsPart(Part):
             given: object = self.skills
             if not isinstance(given, Skills):
                 raise ConfigurationError(
-                    f"skills must be Skills(loaders=[LocalSkills(path)]), not {given!r:.80}."
+                    f"skills must be Skills(loaders=[LocalSkills(path)]), not {shown(given)}."
                 )
             tools = tuple(given.get_tools())
         others = (each for each in self.session_tools if each not in self.skill_tools)

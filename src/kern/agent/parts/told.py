@@ -79,7 +79,8 @@ class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart, MemoryPart):
             check_flag(name, getattr(self, name))
         for name in _TEXTS:
             check_text(name, getattr(self, name))
-        parts, functions = self._parts()
+        texts, functions = self._texts()
+        parts = self._parts(texts)
         rules = ContextRules(
             parts,
             functions,
@@ -106,8 +107,8 @@ class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart, MemoryPart):
         """Whether a run that asks for its history is shown what any other is."""
         return self.add_history_to_context or self.num_history_runs in (None, 3)
 
-    def _parts(self) -> tuple[ContextParts, dict[str, Binder]]:
-        """Return what does not depend on the run, and the functions that return the rest."""
+    def _texts(self) -> tuple[dict[str, Any], dict[str, Binder]]:
+        """Return the texts that may be functions, and those that are."""
         functions: dict[str, Binder] = {}
         location = self.add_location_to_context
         if location is True:
@@ -129,7 +130,15 @@ class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart, MemoryPart):
                 check_text(name, given, several=name == INSTRUCTIONS)
         if self.system_message is not None or not self.build_context:  # It replaces the others.
             functions = {name: each for name, each in functions.items() if name == SYSTEM_MESSAGE}
-        parts = ContextParts(
+        return texts, functions
+
+    def _parts(self, texts: Mapping[str, Any]) -> ContextParts:
+        """Return what does not depend on the run.
+
+        Args:
+            texts: those that may be functions.
+        """
+        return ContextParts(
             self.description,
             self.role,
             texts[INSTRUCTIONS],
@@ -159,7 +168,6 @@ class ToldParts(IdentityPart, ContextPart, SkillsPart, SessionPart, MemoryPart):
             skills=self.skills.get_system_prompt_snippet() or None if self.skills else None,
             tells_memories=self.tells_memories,
         )
-        return parts, functions
 
     def _retriever(self) -> Retriever | None:
         function, knowledge = self.knowledge_retriever, self.knowledge

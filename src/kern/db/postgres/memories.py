@@ -52,6 +52,9 @@ RETURNING memory_id"""
         self._delete = f"""
 DELETE FROM {table} WHERE memory_id = ANY($1) AND ($2::text IS NULL OR user_id = $2)
     AND ($3::float8 IS NULL OR {_UPDATED} = $3) RETURNING memory_id"""
+        self._lock = f"""
+SELECT FROM {table} WHERE user_id = $1 AND ($2::text[] IS NULL OR memory_id = ANY($2))
+ORDER BY memory_id FOR UPDATE"""
         self._written = f"SELECT seq FROM {names.events} WHERE run_id = $1 AND seq = ANY($2)"
 
     @override
@@ -149,6 +152,10 @@ LIMIT {limit or "ALL"} OFFSET {offset}"""
         return [Remembered(*row) for row in rows], users
 
     async def _apply(self, connection: Connection, changes: MemoryChanges) -> None:
+        seen = [each.memory_id for each in changes.changes if each.operation != "add"]
+        if seen:  # In one order, or two who change the same would wait for each other for ever.
+            is_all = any(each.operation == "clear" for each in changes.changes)
+            await connection.fetch(self._lock, changes.user_id, None if is_all else seen)
         for change in changes.changes:
             match change.operation:
                 case "add":

@@ -93,13 +93,12 @@ WHERE asked.run_id = :run_id AND asked.status IN {LIVE}""",
 
     def _counted(self, transaction: Transaction, agent_id: str, user_id: str | None) -> int:
         of_user = "" if user_id is None else "AND user_id = :user_id"
-        row = transaction.one(
+        row = transaction.sole(
             f"SELECT count(*) FROM {self._runs} WHERE agent_id = :agent_id {of_user} "
             "AND counted AND status = 'RUNNING'",
             agent_id=agent_id,
             user_id=user_id,
         )
-        assert row is not None
         return int(row[0])
 
     def _groups(self, transaction: Transaction, limit: int) -> list[Group]:

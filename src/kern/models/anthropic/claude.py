@@ -151,7 +151,7 @@ class Claude(HostedModel):
             "mcp_servers": list(mcp_servers) if mcp_servers else None,
         }
         params = joined(own, request_params or {}, default_headers, betas or ())
-        self._params: Mapping[str, object] = {"model": id, **params.body}
+        self._params: Mapping[str, object] = params.body
         sent = {**params.body, "citations": citations}
         self.response_cache = response_cache(cache_response, cache_ttl, cache_dir, sent)
         service = self._service_class(
@@ -181,7 +181,7 @@ class Claude(HostedModel):
     @override
     def _call(self, request: ModelRequest, retries: Retries) -> Call:
         asked = self.asked(request)
-        body = request_body(request, asked, self._params, self._options)
+        body = request_body(request, asked, {"model": self.id, **self._params}, self._options)
         return MessageCall(self._service, asked, body, request.messages)
 
 

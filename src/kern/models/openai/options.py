@@ -186,4 +186,4 @@ def check_names(model: object, options: Mapping[str, object], known: type) -> No
         TypeError: there is no such option; the text names the nearest one.
     """
     for name in options.keys() - known.__annotations__.keys():
-        raise TypeError(explanation(type(model).__name__, name, [*known.__annotations__]))
+        raise TypeError(explanation(type(model).__name__, name, ["id", *known.__annotations__]))

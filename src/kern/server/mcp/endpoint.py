@@ -113,7 +113,7 @@ def add_mcp(app: FastAPI) -> None:
         MissingExtraError: the SDK is not installed.
     """
     if not is_installed():
-        raise MissingExtraError("mcp", "mcp")
+        raise MissingExtraError.of("mcp", "mcp")
     endpoint = Endpoint(app.state.kern, Settings.from_environment())
     app.router.routes.append(Route(PATH, endpoint, methods=["POST"], include_in_schema=False))
     inner = app.router.lifespan_context

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
 from kern.errors import InvalidInputError
+from kern.run.codec import dump
 from kern.run.content import Part, ReasoningPart, TextPart, parts_from_json
 from kern.run.message import Message
 from kern.run.openai_form import own_part
@@ -326,7 +325,7 @@ def _failure(error: object) -> str:
     parts = error.get("content") if isinstance(error, dict) else None
     if isinstance(parts, list):
         return "".join(str(each.get("text", "")) for each in parts if isinstance(each, dict))
-    return error if isinstance(error, str) else msgspec.json.encode(error).decode()
+    return error if isinstance(error, str) else dump(error)
 
 
 def _refusal(item: Item) -> str | None:

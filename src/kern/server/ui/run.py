@@ -11,7 +11,8 @@ from kern.errors import RunNotFoundError
 from kern.operations.listed import error_of, given_text, output_of
 from kern.operations.looking import Look, look_at
 from kern.operations.nesting import Nested, nested_runs
-from kern.operations.spans import Span, Spans
+from kern.operations.span import Progress, Span
+from kern.operations.spans import Spans
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.record import RunRecord
@@ -58,6 +59,8 @@ class Shown(NamedTuple):
         later: whether there are spans after them.
         written: what the model has written so far of the answer under way, from the end.
         children: the runs that its tool calls are.
+        is_team: whether a team does it, whose members those runs are of.
+        progress: how far it has come, where it loads a knowledge base.
         may_steer: whether the viewer may stop it, and have it go on.
         may_answer: whether the viewer may answer what it waits for.
     """
@@ -76,6 +79,8 @@ class Shown(NamedTuple):
     later: bool
     written: str
     children: list[Nested]
+    is_team: bool
+    progress: Progress | None
     may_steer: bool
     may_answer: bool
 
@@ -157,6 +162,8 @@ class Watched:
             end < len(spans),
             self._spans.written[-_WRITTEN:],
             self._children,
+            viewer.is_team(record.agent_id) or self._spans.is_team,
+            self._spans.progress,
             viewer.may_steer(record),
             viewer.may_approve(record),
         )

@@ -77,6 +77,11 @@ class Viewer:
         """
         return path_of(self.root, *parts, **query)
 
+    def is_team(self, agent_id: str) -> bool:
+        """Say whether an agent leads a team, as far as that is known here."""
+        agent = self.reach.agents.get(agent_id)
+        return agent is not None and agent.is_team
+
     def may_steer(self, owned: Owned) -> bool:
         """Say whether this one may stop, retry and fork a run, or change what else is owned."""
         return self.caller.may(Scope.runs) and may_see(self.reach.steers, owned.user_id)

@@ -116,7 +116,7 @@ class ServerTools(Toolset):
     @override
     async def tools_for(self, run: RunInfo, values: Mapping[str, object]) -> Sequence[Tool]:
         more = await self._headers_of(values)
-        pools = [(server, pool, server.headers(more)) for server, pool in self._pools]
+        pools = [(pool, server.headers(more)) for server, pool in self._pools]
         found = await asyncio.gather(*(self._listed(*each) for each in pools))
         whose = f"The MCP server {self._pools[0][0].name}" if len(pools) == 1 else repr(self)
         self.functions = self._choice.tools([each for listed in found for each in listed], whose)
@@ -164,7 +164,7 @@ class ServerTools(Toolset):
         return headers
 
     async def _listed(
-        self, server: Server, pool: Shared[Pool], headers: Headers
+        self, pool: Shared[Pool], headers: Headers
     ) -> "list[tuple[ServerTool, Connect]]":
         connect = partial(self._connected, pool, headers)
         try:
@@ -309,7 +309,7 @@ def _check_installed() -> None:
     with suppress(ValueError):  # It is hidden.
         if find_spec("mcp") is not None:
             return
-    raise MissingExtraError("mcp", "mcp")
+    raise MissingExtraError.of("mcp", "mcp")
 
 
 async def _tools_of(connect: Connect) -> "list[ServerTool]":

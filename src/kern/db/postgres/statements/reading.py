@@ -159,14 +159,41 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         where to look. The array keeps the planner from reading all runs in their order.
         """
         runs, values, agents = self._names.runs, list[object]([limit]), wanted.agents
-        conditions = ["session_id IS NOT NULL", "position > 0", IS_SEEN]
-        if wanted.without_children:
-            conditions.append(is_no_child(runs))
 
         def given(value: object) -> str:
             values.append(value)
             return f"${len(values)}"
 
+        conditions = self._conditions(wanted, before, given)
+        if agents and (wanted.session_id or wanted.user_id or wanted.parent_run_id):
+            conditions.append(f"agent_id = ANY({given([*agents])})")
+            agents = ()
+        each_status = [self._has(each, given) for each in wanted.statuses] or ["true"]
+        each_agent = [f"agent_id = {given(each)}" for each in agents] or ["true"]
+        limit_of_each = "$1" if wanted.text is None else SEARCHED
+        found = " UNION ALL ".join(
+            f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, status, agent])} "
+            f"ORDER BY position DESC LIMIT {limit_of_each})"
+            for status in each_status
+            for agent in each_agent
+        )
+        if wanted.text is not None:
+            either = [f"({' OR '.join(each)})" for each in (each_status, each_agent)]
+            text, said = map(given, sought(wanted.text))
+            found = _search(runs, text, said, " AND ".join([*conditions, *either]), found)
+        statement = f"""
+SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning
+FROM {runs} WHERE position = ANY(ARRAY({found})) ORDER BY position DESC LIMIT $1"""
+        return statement, values
+
+    def _conditions(
+        self, wanted: RunFilter, before: str | None, given: Callable[[object], str]
+    ) -> list[str]:
+        """Return what is asked for, but for statuses and several agents."""
+        runs = self._names.runs
+        conditions = ["session_id IS NOT NULL", "position > 0", IS_SEEN]
+        if wanted.without_children:
+            conditions.append(is_no_child(runs))
         for condition, value in (
             ("agent_id = {}", wanted.agent_id),
             ("session_id = {}", wanted.session_id),
@@ -190,26 +217,7 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         ):
             if value is not None:
                 conditions.append(condition.format(given(value)))
-        if agents and (wanted.session_id or wanted.user_id or wanted.parent_run_id):
-            conditions.append(f"agent_id = ANY({given([*agents])})")
-            agents = ()
-        each_status = [self._has(each, given) for each in wanted.statuses] or ["true"]
-        each_agent = [f"agent_id = {given(each)}" for each in agents] or ["true"]
-        limit_of_each = "$1" if wanted.text is None else SEARCHED
-        found = " UNION ALL ".join(
-            f"(SELECT position FROM {runs} WHERE {' AND '.join([*conditions, status, agent])} "
-            f"ORDER BY position DESC LIMIT {limit_of_each})"
-            for status in each_status
-            for agent in each_agent
-        )
-        if wanted.text is not None:
-            either = [f"({' OR '.join(each)})" for each in (each_status, each_agent)]
-            text, said = map(given, sought(wanted.text))
-            found = _search(runs, text, said, " AND ".join([*conditions, *either]), found)
-        statement = f"""
-SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning
-FROM {runs} WHERE position = ANY(ARRAY({found})) ORDER BY position DESC LIMIT $1"""
-        return statement, values
+        return conditions
 
     def _has(self, status: RunStatus, given: Callable[[object], str]) -> str:
         """Return the condition that a run has a status; a replaced one has that alone."""
