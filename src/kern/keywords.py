@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from functools import wraps
 from inspect import CO_VARKEYWORDS, Parameter, Signature, iscoroutinefunction
 from types import FunctionType
-from typing import ParamSpec, TypeVar, cast, get_args, get_origin
+from typing import ClassVar, ParamSpec, TypeVar, cast, get_args, get_origin
 
 from typing_extensions import Unpack
 
@@ -201,6 +201,10 @@ def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
 class Recorded:
     """Remembers what its constructor was given, so that another can be made like it.
 
+    Attributes:
+        uses_files: whether a model may have files of this machine read or written by it, so that
+            only a program makes one, and no row of a database.
+
     Example:
         >>> class Lamp(Recorded):
         ...     def __init__(self, watts, *, colour="white"):
@@ -208,6 +212,8 @@ class Recorded:
         >>> arguments_of(Lamp(5, colour="red"))
         {'watts': 5, 'colour': 'red'}
     """
+
+    uses_files: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -10,7 +10,6 @@ from kern.agent import Agent
 from kern.agent.background import AT_ONCE, BackgroundAgents, StartTool
 from kern.db.in_memory import InMemoryDb
 from kern.errors import ConfigurationError
-from kern.execution.reports import as_data
 from kern.models.base import ModelRequest
 from kern.registry import Registry
 from kern.team import Team
@@ -82,11 +81,6 @@ def test_a_class_is_no_agent(make: Any) -> None:
         ConfigurationError, match=r"agents.*, not <class 'kern\.agent\.agent\.Agent'>"
     ):
         make()
-
-
-@pytest.mark.parametrize("tag", ["</answer>", "< /background_run>", "<\n/ Asked >", "<ANSWER>"])
-def test_what_is_told_of_a_run_cannot_end_the_tag_that_it_is_in(tag: str) -> None:
-    assert as_data(f"1 < 2 {tag}") == f"1 < 2 &lt;{tag[1:]}"
 
 
 async def test_a_run_in_the_background_does_not_wait_for_itself() -> None:

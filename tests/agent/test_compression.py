@@ -1,5 +1,6 @@
 """Contexts that are made smaller: long results of tools, and long conversations."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -115,6 +116,30 @@ def test_a_limit_of_use_ends_the_run_and_no_compression_does() -> None:
     run = agent.run("Read.")
     assert run.error_kind == "UsageLimitError"
     assert short.requests == []
+
+
+@pytest.mark.parametrize("limit", [2, 3])
+async def test_what_is_shortened_at_once_goes_beyond_no_limit(limit: int) -> None:
+    calls = Reply.tool_calls(*[("look", {"n": n}) for n in range(4)])
+    held = Reply.text("s").held()
+    model, short = ScriptedModel([calls, "Done."]), ScriptedModel(default=held)
+    agent = Agent(
+        "Reader",
+        model,
+        tools=[look],
+        compression_manager=CompressionManager(short, compress_tool_results_limit=1),
+        usage_limits=UsageLimits(requests=limit),
+        raise_on_error=False,
+    )
+    running = asyncio.create_task(agent.arun("Read."))
+    async with asyncio.timeout(10):
+        while len(short.requests) < limit - 1:  # noqa: ASYNC110 # a model has no event
+            await asyncio.sleep(0.001)
+    held.release()
+    run = await running
+    assert run.error_kind == "UsageLimitError"
+    assert len(model.requests) + len(short.requests) == run.metrics.model_calls == limit
+    assert sum(each.compressed_content == "s" for each in run.messages) == limit - 1
 
 
 async def test_a_result_that_no_row_takes_is_shortened_too(shared_db: Database) -> None:

@@ -262,7 +262,8 @@ async def test_only_a_session_of_the_same_user_is_read(db: Database, session_id:
 
 
 async def test_a_past_session_is_read_by_its_last_runs(db: Database) -> None:
-    plain = agent_of(db, "One.", "Two.", "Three.")
+    stored = {"add_history_to_context": True, "store_history_messages": True}
+    plain = agent_of(db, "One.", "Two.", "Three.", **stored)
     for number in range(3):
         await plain.arun(f"Ask {number}", session_id="past", user_id="ada")
     arguments = {"session_id": "past", "num_runs": 2}
@@ -284,8 +285,11 @@ async def test_without_a_user_there_are_no_past_sessions(db: Database) -> None:
 
 
 async def test_the_model_looks_at_the_chat_and_the_tool_calls_before(db: Database) -> None:
-    first = agent_of(db, Reply.tool_calls(("look", {"place": "Bonn"})), "Fine.", tools=[look])
+    stored = {"add_history_to_context": True, "store_history_messages": True}
+    look_at = Reply.tool_calls(("look", {"place": "Bonn"}))
+    first = agent_of(db, look_at, "Fine.", "Yes.", tools=[look], **stored)
     await first.arun("Look.", session_id="session")
+    await first.arun("Really?", session_id="session")
     agent = agent_of(
         db,
         Reply.tool_calls(("get_chat_history", {}), ("get_tool_call_history", {"num_calls": 1})),
@@ -298,6 +302,8 @@ async def test_the_model_looks_at_the_chat_and_the_tool_calls_before(db: Databas
     assert chat == [
         {"role": "user", "content": "Look."},
         {"role": "assistant", "content": "Fine."},
+        {"role": "user", "content": "Really?"},
+        {"role": "assistant", "content": "Yes."},
     ]
     assert calls == [
         {"tool_name": "look", "tool_args": {"place": "Bonn"}, "result": "Bonn is fine."}

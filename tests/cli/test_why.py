@@ -296,7 +296,7 @@ async def test_what_a_real_worker_executes_and_then_leaves_behind(
 
     assert (await why())["reason"] == "unserved"
     worker = start(postgres_db, "--log", "json", "--heartbeat", "1", "--concurrency", "3")
-    await server.wait_for_requests(1, timeout=30)
+    await server.wait_for_requests(1, timeout=60)
     found = await why()
     assert (found["reason"], found["step"]["text"]) == ("executing", "model call")
     [process] = await asyncio.to_thread(told, postgres_db, "workers")

@@ -89,7 +89,7 @@ async def test_the_child_of_a_fork_uses_the_database_of_its_parent(
     server: ResponsesServer, spawn: Spawn, where: str, table: str, script: str
 ) -> None:
     process = spawn(script, server.base_url, where, table)
-    output, _ = await asyncio.to_thread(process.communicate, timeout=30)
+    output, _ = await asyncio.to_thread(process.communicate, timeout=100)
     assert output.splitlines() == [
         f"{who} Hello." for who in ("parent", "child", "parent") for _ in range(2)
     ]
@@ -101,7 +101,7 @@ async def test_a_fork_in_the_middle_of_a_run_leaves_it_to_the_parent(
     held = Reply.text("Held.").held()
     server.script.append(held)
     process = spawn(IN_FLIGHT, server.base_url, where, table)
-    await server.wait_for_requests(1, timeout=20)
+    await server.wait_for_requests(1, timeout=60)
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("go\n")

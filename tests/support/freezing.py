@@ -17,6 +17,7 @@ class Signalled(Protocol):
     @property
     def pid(self) -> int:
         """Its number."""
+        ...
 
     def send(self, number: signal.Signals, /) -> None:
         """Send it a signal."""

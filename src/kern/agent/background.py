@@ -58,7 +58,7 @@ class StartTool(AgentTool, BackgroundTool):
         StartTool('start_researcher')
     """
 
-    asks_for = frozenset()
+    asks_for: frozenset[str] = frozenset()
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ between leaves a mark that the sweep finds.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from kern.run.codec import decode_object, dump
 
@@ -49,7 +49,7 @@ def without_summary(output: str) -> str:
         values = decode_object(output)
     except ValueError:  # It is damaged, and nobody is told it.
         return output
-    if isinstance(more := values.get("more"), dict):
+    if (more := cast("dict[str, object] | None", values.get("more"))) is not None:
         more.pop("compaction", None)
     return dump(values)
 

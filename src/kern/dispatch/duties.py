@@ -44,7 +44,7 @@ class Duties:
             lambda run: submission.placed(run, submission.accept),
             here.subscriptions.listen,
         )
-        self.sender = Sender(store, settings.heartbeat, tell_parent)
+        self.sender: Sender = Sender(store, settings.heartbeat, tell_parent)
         self._maintenance = Maintenance(
             store.retention,
             sweep=upkeep.sweep,

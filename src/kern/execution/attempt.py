@@ -100,6 +100,7 @@ class Attempt:
         traceparent: the trace that it was submitted in, or None.
         summarized: the newest summary in the runs of the history that stands for a part of it.
         is_uncompacted: whether its conversation could not be summed up.
+        asking: how many models are being asked beside its own.
     """
 
     spec: Spec
@@ -148,6 +149,7 @@ class Attempt:
     traceparent: str | None = None
     summarized: ConversationCompacted | None = None
     is_uncompacted: bool = False
+    asking: int = 0
     _told: int = 0
     session_state: SessionState | None = None
     is_new_session: bool = False

@@ -128,6 +128,8 @@ async def _shorten_one(
     async with room:
         try:
             response = await ask_secondary(attempt, how.model or attempt.spec.model, messages, None)
+        except (UsageLimitError, BudgetExceededError):
+            return  # So is the run's own model; others that are being asked go on.
         except ModelError as error:
             run_id, name = attempt.output.run_id, one_line(call.name, 60)
             told = one_line(str(error), 2000)

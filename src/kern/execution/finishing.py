@@ -197,11 +197,15 @@ async def ask_secondary(
     """
     await attempt.journal.commit()
     await check_usage(attempt)
-    middleware, info = attempt.spec.middleware, attempt.info
-    ask = partial(respond, cached(model))
-    request = ModelRequest(messages, tools, tool_choice=tool_choice, output_schema=form)
-    answer = priced(attempt, model, around_model(middleware, info, ask)(request))
-    return await around_answer(middleware, info, model, request, answer)
+    attempt.asking += 1  # Until its answer is there it counts towards the limits of the next.
+    try:
+        middleware, info = attempt.spec.middleware, attempt.info
+        ask = partial(respond, cached(model))
+        request = ModelRequest(messages, tools, tool_choice=tool_choice, output_schema=form)
+        answer = priced(attempt, model, around_model(middleware, info, ask)(request))
+        return await around_answer(middleware, info, model, request, answer)
+    finally:
+        attempt.asking -= 1
 
 
 def _keep(attempt: Attempt, name: str, response: ModelResponse, message: Message) -> None:

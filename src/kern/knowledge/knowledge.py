@@ -107,7 +107,7 @@ class Knowledge(SyncKnowledgeMethods):
         self.contents_db = contents_db
         if check_count("max_results", max_results, ConfigurationError) > LIMIT:
             raise ConfigurationError(f"max_results must be {LIMIT:,} at most, not {max_results}.")
-        self.max_results = max_results
+        self.max_results: int = max_results
         self._loaders: dict[Database, Loader] = {}
         self._settings = None
         if vector_db is not None:

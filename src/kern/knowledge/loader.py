@@ -35,7 +35,7 @@ class LoadingModel(Model):
 
     id = "loading"
     provider = "kern"
-    price = Price(0, 0)
+    price: Price = Price(0, 0)
 
     def __repr__(self) -> str:
         return "LoadingModel()"

@@ -83,7 +83,7 @@ class ResponseCache:
         if ttl is not None:
             check_seconds("cache_ttl", ttl, ConfigurationError)
         self.ttl = ttl
-        self.directory = cache_home("responses") if directory is None else Path(directory)
+        self.directory: Path = cache_home("responses") if directory is None else Path(directory)
         self._parameters = dict(parameters or {})
 
     def before(self, model: Model) -> Model:

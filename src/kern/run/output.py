@@ -39,8 +39,27 @@ Answer = TypeVar("Answer")
 """The type of what a run answers that is given its own."""
 
 
+class _Few:
+    """What few runs have."""
+
+    __slots__ = ()
+
+    team_id: Extra[str] = Extra()
+    reasoning_steps: StepsField = StepsField()
+    thoughts: Extra[str] = Extra()
+    compaction: Extra[dict[str, object]] = Extra()
+    reasoning_messages: Extra[list[Message]] = Extra()
+    additional_input: Extra[list[Message]] = Extra()
+    model_provider_data: Extra[dict[str, object]] = Extra()
+    forked_from_run_id: Extra[str] = Extra()
+    forked_from_message_index: Extra[int] = Extra()
+    forked_from_session_id: Extra[str] = Extra()
+    regenerated_from: Extra[str] = Extra()
+    last_checkpoint_at_message_index: Extra[int] = Extra()
+
+
 @dataclass(slots=True)
-class RunOutput(Made, Required, Generic[Output]):
+class RunOutput(_Few, Made, Required, Generic[Output]):
     """A run as its caller sees it, at any moment of its life.
 
     Attributes:
@@ -137,19 +156,6 @@ class RunOutput(Made, Required, Generic[Output]):
     output_schema: str | None = field(default=None, repr=False, compare=False)
     media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
     own_metrics: Metrics | None = field(default=None, repr=False, compare=False)
-
-    team_id = Extra[str]()
-    reasoning_steps = StepsField()
-    thoughts = Extra[str]()
-    compaction = Extra[dict[str, object]]()
-    reasoning_messages = Extra[list[Message]]()
-    additional_input = Extra[list[Message]]()
-    model_provider_data = Extra[dict[str, object]]()
-    forked_from_run_id = Extra[str]()
-    forked_from_message_index = Extra[int]()
-    forked_from_session_id = Extra[str]()
-    regenerated_from = Extra[str]()
-    last_checkpoint_at_message_index = Extra[int]()
 
     @property
     def is_terminal(self) -> bool:
@@ -390,7 +396,7 @@ class RunOutput(Made, Required, Generic[Output]):
             self.references = references_from_json(given["references"])
 
 
-_FEW = tuple(name for name, value in vars(RunOutput).items() if isinstance(value, Extra))
+_FEW = tuple(name for name, value in vars(_Few).items() if isinstance(value, Extra))
 
 
 def _replaced(status: RunStatus) -> RunStatus:

@@ -26,7 +26,7 @@ class DelegateTool(SubAgentTool):
         members: the members, by id.
     """
 
-    asks_for = frozenset({"session_state"})
+    asks_for: frozenset[str] = frozenset({"session_state"})
     leads: ClassVar[bool] = True
 
     def __init__(self, members: Mapping[str, SubAgent], rules: Delegation) -> None:
@@ -37,7 +37,7 @@ class DelegateTool(SubAgentTool):
             rules: how they are given work.
         """
         self.members = members
-        self.definitions = [*members.values()]
+        self.definitions: list[SubAgent] = [*members.values()]
         self._delegation = rules
         self._tools = {id: AgentTool(each, DELEGATE) for id, each in members.items()}
         properties: dict[str, object] = {

@@ -119,8 +119,8 @@ class PgVector(VectorDb):
                 f"content_language must be the name of a text search configuration, such as "
                 f"'english', not {content_language!r:.50}."
             )
-        self.search_type = check_search_type(search_type)
-        self.embedder = checked_embedder(embedder)
+        self.search_type: SearchType = check_search_type(search_type)
+        self.embedder: Embedder = checked_embedder(embedder)
         self._index = vector_index or HNSW()
         self._weight = check_weight(vector_score_weight)
         self._schema, self._name, self._language = schema, table_name, content_language

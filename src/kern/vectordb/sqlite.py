@@ -85,8 +85,8 @@ class SqliteVec(VectorDb):
                 f"db_file must be the path of a file, as in SqliteVec('vectors.db'), not "
                 f"{type(db_file).__name__ if not isinstance(db_file, str) else 'a URL'}."
             )
-        self.search_type = check_search_type(search_type)
-        self.embedder = checked_embedder(embedder)
+        self.search_type: SearchType = check_search_type(search_type)
+        self.embedder: Embedder = checked_embedder(embedder)
         self._weight = check_weight(vector_score_weight)
         self._file = VectorFile(str(db_file))
         self._table = Table(table_name)

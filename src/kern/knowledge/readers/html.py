@@ -4,6 +4,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from kern.errors import ContentError
 from kern.extras import extra
@@ -28,8 +29,8 @@ class HTMLReader(Reader):
         ('text/html', 'application/xhtml+xml')
     """
 
-    suffixes = (".html", ".htm", ".xhtml")
-    media_types = ("text/html", "application/xhtml+xml")
+    suffixes: ClassVar[tuple[str, ...]] = (".html", ".htm", ".xhtml")
+    media_types: ClassVar[tuple[str, ...]] = ("text/html", "application/xhtml+xml")
 
     def __init__(self) -> None:
         """Have what it needs at hand.
@@ -54,8 +55,10 @@ class DocxReader(Reader):
         ('.docx',)
     """
 
-    suffixes = (".docx",)
-    media_types = ("application/vnd.openxmlformats-officedocument.wordprocessingml.document",)
+    suffixes: ClassVar[tuple[str, ...]] = (".docx",)
+    media_types: ClassVar[tuple[str, ...]] = (
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    )
 
     def __init__(self) -> None:
         """Have what it needs at hand.

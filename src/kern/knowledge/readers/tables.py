@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 from kern.errors import ContentError
 from kern.knowledge.readers.base import TOO_DEEP, Part, Reader
@@ -21,8 +21,8 @@ class CSVReader(Reader):
         ('.csv', '.tsv')
     """
 
-    suffixes = (".csv", ".tsv")
-    media_types = ("text/csv", "text/tab-separated-values")
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv")
+    media_types: ClassVar[tuple[str, ...]] = ("text/csv", "text/tab-separated-values")
 
     def __init__(self, delimiter: str | None = None, encoding: str = "utf-8-sig") -> None:
         """Choose how values are parted.
@@ -59,8 +59,12 @@ class JSONReader(Reader):
         ('.json', '.jsonl', '.ndjson')
     """
 
-    suffixes = (".json", ".jsonl", ".ndjson")
-    media_types = ("application/json", "application/x-ndjson", "application/jsonl")
+    suffixes: ClassVar[tuple[str, ...]] = (".json", ".jsonl", ".ndjson")
+    media_types: ClassVar[tuple[str, ...]] = (
+        "application/json",
+        "application/x-ndjson",
+        "application/jsonl",
+    )
 
     def read(self, path: Path) -> Iterator[Part]:
         """See :meth:`Reader.read`."""

@@ -88,7 +88,7 @@ class ServerTools(Toolset):
         if provider is not None:
             what = f"The header_provider {name_of(provider)}"
             self._provider = Binder(provider, RUN_VALUES, what=what)
-            self.asks_for = self._provider.names
+            self.asks_for: frozenset[str] = self._provider.names
         self._pools: list[tuple[Server, Shared[Pool]]] = []
         level, protocol = options.get("log_level", "info"), options.get("protocol", "auto")
         if protocol not in ("auto", "legacy"):
