@@ -8,7 +8,6 @@ from itertools import takewhile
 from weakref import WeakMethod
 
 from kern.aio.retry import until_available
-from kern.binder import Binder
 from kern.db.base import Store
 from kern.errors import ModelError
 from kern.execution.answering import Answering
@@ -56,8 +55,7 @@ class Attempt:
         foreground: whether it belongs to a caller who waits, and ends when the caller goes.
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
-        ends_at: when it is over, of :func:`time.monotonic`; None without one.
-        ends_at: when they are over, by the clock of the loop.
+        ends_at: when they are over, by the clock of the loop; None without a limit.
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
             None where the user had none when the run was accepted or claimed.
@@ -233,7 +231,9 @@ class Attempt:
     def run_context(self) -> RunContext:
         """The context of the run, which its functions share; it is made when one is called."""
         if self._run_context is None:
-            output = self.output
+            output, rules = self.output, self.spec.context_rules
+            searched = None if rules is None else rules.retriever
+            own = self.options.get("knowledge_filters")
             self._run_context = RunContext(
                 output.run_id,
                 output.session_id,
@@ -242,24 +242,14 @@ class Attempt:
                 output.metadata,
                 self.number,
                 dependencies=self.spec.dependencies,
-                knowledge_filters=self._knowledge_filters(),
+                knowledge_filters=joined(None if searched is None else searched.filters, own),
                 tools=[*self.tools.values()],
-                knowledge=self._knowledge(),
+                knowledge=None if searched is None else searched.shown,
                 members=self._members(),
                 _agent=self.spec.agent,
                 _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
             )
         return self._run_context
-
-    def _knowledge(self) -> object:
-        told = self.spec.context_rules
-        found = None if told is None or told.retriever is None else told.retriever.knowledge
-        return None if isinstance(found, Binder) else found
-
-    def _knowledge_filters(self) -> object:
-        told, own = self.spec.context_rules, self.options.get("knowledge_filters")
-        searched = None if told is None else told.retriever
-        return joined(None if searched is None else searched.filters, own)
 
     @property
     def pieces(self) -> ToolPieces:

@@ -6,8 +6,8 @@ the session's state is its parent's to write: it begins with a copy, and what it
 part of the call's result.
 """
 
+import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -207,7 +207,7 @@ class ChildCall:
         ends_at = self.attempt.ends_at
         if ends_at is None:
             return run
-        left = max(ends_at - time.monotonic(), _LEAST_TIME)
+        left = max(ends_at - asyncio.get_running_loop().time(), _LEAST_TIME)
         return with_values(run, timeout=left if run.timeout is None else min(left, run.timeout))
 
     def _asked(self, child: RunOutput) -> list[RunRequirement]:

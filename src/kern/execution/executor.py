@@ -280,7 +280,6 @@ class Executor:
         attempt, output = execution.attempt, execution.attempt.output
         started = time.monotonic()
         limit = None if attempt.remaining is None else asyncio.timeout(attempt.remaining)
-        attempt.ends_at = None if attempt.remaining is None else started + attempt.remaining
         try:
             async with limit or _UNLIMITED:
                 if failure is not None:

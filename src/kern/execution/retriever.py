@@ -110,6 +110,11 @@ class Retriever:
         return cls(binder, **rules)
 
     @property
+    def shown(self) -> KnowledgeBase | None:
+        """The knowledge base as functions of users see it; None where a function returns it."""
+        return None if isinstance(self.knowledge, Binder) else self.knowledge
+
+    @property
     def names(self) -> Set[str]:
         """What its functions ask for of a run."""
         asked = [each.names for each in (self.function, self.knowledge) if isinstance(each, Binder)]

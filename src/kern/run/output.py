@@ -14,7 +14,7 @@ from kern.errors import InvalidInputError, JournalError
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, dump, shown, to_json_value
 from kern.run.event import RunOutputEvent
-from kern.run.extra import Extra
+from kern.run.few import FEW, Few
 from kern.run.input import messages_of
 from kern.run.made import Made
 from kern.run.message import Message
@@ -29,7 +29,6 @@ from kern.run.requirement import (
     requirements_from_json,
     requirements_to_json,
 )
-from kern.run.thoughts import StepsField
 from kern.run.tool import ToolExecution
 
 Output = TypeVar("Output", default=str)
@@ -39,27 +38,8 @@ Answer = TypeVar("Answer")
 """The type of what a run answers that is given its own."""
 
 
-class _Few:
-    """What few runs have."""
-
-    __slots__ = ()
-
-    team_id: Extra[str] = Extra()
-    reasoning_steps: StepsField = StepsField()
-    thoughts: Extra[str] = Extra()
-    compaction: Extra[dict[str, object]] = Extra()
-    reasoning_messages: Extra[list[Message]] = Extra()
-    additional_input: Extra[list[Message]] = Extra()
-    model_provider_data: Extra[dict[str, object]] = Extra()
-    forked_from_run_id: Extra[str] = Extra()
-    forked_from_message_index: Extra[int] = Extra()
-    forked_from_session_id: Extra[str] = Extra()
-    regenerated_from: Extra[str] = Extra()
-    last_checkpoint_at_message_index: Extra[int] = Extra()
-
-
 @dataclass(slots=True)
-class RunOutput(_Few, Made, Required, Generic[Output]):
+class RunOutput(Few, Made, Required, Generic[Output]):
     """A run as its caller sees it, at any moment of its life.
 
     Attributes:
@@ -269,7 +249,7 @@ class RunOutput(_Few, Made, Required, Generic[Output]):
             finished_at=given.get("finished_at"),
         )
         output._take_body(values)
-        if few := {name: given[name] for name in _FEW if name in given}:
+        if few := {name: given[name] for name in FEW if name in given}:
             output.more = {**(output.more or {}), **few}
         if waiting := given.get("requirements"):
             output.wait_for([RunRequirement.from_dict(each) for each in waiting])
@@ -394,9 +374,6 @@ class RunOutput(_Few, Made, Required, Generic[Output]):
         self.session_state, self.more = given.get("session_state"), given.get("more")
         if given.get("references") is not None:
             self.references = references_from_json(given["references"])
-
-
-_FEW = tuple(name for name, value in vars(_Few).items() if isinstance(value, Extra))
 
 
 def _replaced(status: RunStatus) -> RunStatus:
