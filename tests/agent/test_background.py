@@ -77,9 +77,7 @@ def test_the_tools_are_kept_as_what_they_are() -> None:
     ],
 )
 def test_a_class_is_no_agent(make: Any) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"agents.*, not <class 'kern\.agent\.agent\.Agent'>"
-    ):
+    with pytest.raises(ConfigurationError, match=r"agents.*, not the class Agent; write Agent"):
         make()
 
 
