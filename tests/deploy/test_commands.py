@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 from deployment import UNITS, commands, compose, grace, pods, unit
 from typer.core import TyperCommand
-from typer.main import get_command
+from typer.testing import CliRunner
 
 from kern.cli.main import app
 from kern.cli.worker.stop import HAND_OVER
@@ -20,14 +19,13 @@ GUIDE = ROOT / "docs" / "guides" / "containers.md"
 BLOCK = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.M | re.S)
 TYPED = re.compile(r"^(?:\$ )?kern ([a-z].*)$", re.M)
 INSIDE = re.compile(r"(?:compose run --rm service|-- kern) ([a-z][^#`|\n]*)")
-COMMAND = get_command(app)
 
 
 def check(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Read a command line as kern does, and execute nothing."""
     for kind in (click.Command, TyperCommand):
         monkeypatch.setattr(kind, "invoke", lambda self, context: None)
-    done = CliRunner().invoke(COMMAND, arguments)
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
 
 
