@@ -1,12 +1,14 @@
 """What the tests share: real databases, a server that speaks for the model, real processes."""
 
 import gc
+import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from importlib import import_module
 from itertools import count
@@ -32,6 +34,10 @@ from kern.models.openai import OpenAIResponses
 from kern.testing import ResponsesServer
 
 _numbers = count()
+_EARLIER = pytest.StashKey[set[threading.Thread]]()
+
+# Threads that outlive a test's loop, and log by themselves; servers that tests share are others.
+_LASTING = ("kern-heart", "kern-sqlite", "kern-telemetry", "Otel")
 
 # What the machine may say of keys, servers and certificates.
 _FOREIGN = ("ANTHROPIC_", "GEMINI_", "GOOGLE_", "KERN_", "OPENAI_", "PGQUEUER_", "SSL_CERT_")
@@ -89,9 +95,38 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=_time_limit, reverse=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note which threads still do what earlier tests have begun."""
+    item.stash[_EARLIER] = {
+        each for each in threading.enumerate() if each.name.startswith(_LASTING)
+    }
+
+
+@pytest.fixture
+def caplog(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> Iterator[pytest.LogCaptureFixture]:
+    """What is logged, without what threads of earlier tests still log."""
+    earlier = request.node.stash[_EARLIER]
+
+    def is_ours(_: logging.LogRecord) -> bool:
+        return threading.current_thread() not in earlier
+
+    caplog.handler.addFilter(is_ours)
+    yield caplog
+    caplog.handler.removeFilter(is_ours)
+
+
 def _time_limit(item: pytest.Item) -> float:
     marker = item.get_closest_marker("timeout")
     return 0.0 if marker is None else marker.args[0]
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A port that nothing listens on, in place of pytest-asyncio's, which others are given, too."""
+    return free_port()
 
 
 @pytest.fixture(autouse=True)

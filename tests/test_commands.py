@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import click
 import click.testing
 import pytest
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from kern import Agent, tool
@@ -82,6 +83,30 @@ def test_a_command_that_is_shown_can_be_given(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check(command, monkeypatch)
+
+
+def helped(command: object, name: str = "kern") -> Iterator[tuple[str, TyperCommand]]:
+    """Yield the commands below one, each with what it is called."""
+    if isinstance(command, TyperGroup):
+        for each, found in command.commands.items():
+            yield from helped(found, f"{name} {each}")
+    elif isinstance(command, TyperCommand):
+        yield name, command
+
+
+HELPED = dict(helped(get_command(app)))
+
+
+@pytest.mark.parametrize("name", HELPED)
+def test_the_help_of_a_command_that_needs_something_has_an_example_that_can_be_given(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = HELPED[name].help or ""
+    examples = [each.strip() for each in text.splitlines() if each.strip().startswith("kern ")]
+    for each in examples:
+        assert each.startswith(name)
+        check(tuple(shlex.split(each)), monkeypatch)
+    assert examples or not any(each.required for each in HELPED[name].params)
 
 
 def on_database(command: tuple[str, ...]) -> bool:

@@ -70,7 +70,7 @@ class Binder:
             else:
                 self._keywords[each.name] = name
         named = frozenset([*self._positional, *self._keywords.values()])
-        self.names = frozenset(known) if self._takes_all else named
+        self.names: frozenset[str] = frozenset(known) if self._takes_all else named
 
     def bound(self, values: Mapping[str, object]) -> Callable[[], Any]:
         """Return the function with the values that it asks for.

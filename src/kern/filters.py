@@ -365,7 +365,11 @@ def _check_key(key: object) -> None:
 
 
 def _check_scalar(value: object) -> None:
-    if kind_of(value) is None or (isinstance(value, float) and not math.isfinite(value)):
+    try:
+        is_right = _is_text(value) or (isinstance(value, int | float) and math.isfinite(value))
+    except OverflowError:
+        raise InvalidInputError("A filter compares with numbers below 1.8e308.") from None
+    if not is_right:
         raise InvalidInputError(
             f"A filter compares with a text, a finite number or a bool, not with {value!r:.50}."
         )

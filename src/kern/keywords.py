@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from functools import wraps
 from inspect import CO_VARKEYWORDS, Parameter, Signature, iscoroutinefunction
 from types import FunctionType
-from typing import ParamSpec, TypeVar, cast, get_args, get_origin
+from typing import ClassVar, ParamSpec, TypeVar, cast, get_args, get_origin
 
 from typing_extensions import Unpack
 
@@ -20,6 +20,9 @@ LATER = frozenset(
         *("culture_manager", "add_culture_to_context"),
         *("update_cultural_knowledge", "enable_agentic_culture"),
         *("filesystem", "media_storage", "sandbox", "team_id", "workflow_id"),
+        *("delegate_to_all_members", "delegate_task_to_all_members"),
+        *("get_member_information_tool", "stream_member_events", "store_member_responses"),
+        *("read_team_history", "send_team_history"),
     )
 )
 """Keywords that users know from elsewhere, and that kern does not have yet."""
@@ -198,6 +201,10 @@ def _methods(cls: type) -> Iterator[tuple[str, Callable[..., object]]]:
 class Recorded:
     """Remembers what its constructor was given, so that another can be made like it.
 
+    Attributes:
+        uses_files: whether a model may have files of this machine read or written by it, so that
+            only a program makes one, and no row of a database.
+
     Example:
         >>> class Lamp(Recorded):
         ...     def __init__(self, watts, *, colour="white"):
@@ -205,6 +212,8 @@ class Recorded:
         >>> arguments_of(Lamp(5, colour="red"))
         {'watts': 5, 'colour': 'red'}
     """
+
+    uses_files: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -1,6 +1,7 @@
 """Contexts that are made smaller: long results of tools, and long conversations."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -115,6 +116,30 @@ def test_a_limit_of_use_ends_the_run_and_no_compression_does() -> None:
     run = agent.run("Read.")
     assert run.error_kind == "UsageLimitError"
     assert short.requests == []
+
+
+@pytest.mark.parametrize("limit", [2, 3])
+async def test_what_is_shortened_at_once_goes_beyond_no_limit(limit: int) -> None:
+    calls = Reply.tool_calls(*[("look", {"n": n}) for n in range(4)])
+    held = Reply.text("s").held()
+    model, short = ScriptedModel([calls, "Done."]), ScriptedModel(default=held)
+    agent = Agent(
+        "Reader",
+        model,
+        tools=[look],
+        compression_manager=CompressionManager(short, compress_tool_results_limit=1),
+        usage_limits=UsageLimits(requests=limit),
+        raise_on_error=False,
+    )
+    running = asyncio.create_task(agent.arun("Read."))
+    async with asyncio.timeout(10):
+        while len(short.requests) < limit - 1:  # noqa: ASYNC110 # a model has no event
+            await asyncio.sleep(0.001)
+    held.release()
+    run = await running
+    assert run.error_kind == "UsageLimitError"
+    assert len(model.requests) + len(short.requests) == run.metrics.model_calls == limit
+    assert sum(each.compressed_content == "s" for each in run.messages) == limit - 1
 
 
 async def test_a_result_that_no_row_takes_is_shortened_too(shared_db: Database) -> None:
@@ -261,6 +286,25 @@ def test_a_failed_summary_fails_no_run(caplog: pytest.LogCaptureFixture) -> None
     assert agent.run("Read.").content == "Done."
     assert len(summer.requests) == 1
     assert "stays as it is" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "useless",
+    [lambda request: request.messages[-1].text * 2, lambda _: " ", lambda _: Reply.refusal()],
+    ids=["longer", "nothing", "a refusal"],
+)
+def test_a_summary_of_no_use_is_counted_and_changes_nothing(
+    useless: Callable[[ModelRequest], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = [each.counting(Usage(500, 5)) for each in LOOKS[:6]]
+    model, summer = ScriptedModel([*calls, "Done."]), FunctionModel(useless)
+    agent = Agent("Reader", model, tools=[look], compaction=Compaction(400, None, 1, summer))
+    run = agent.run("Read.")
+    assert len(summer.requests) == 1, "nor is it asked for at each turn again"
+    assert "stays as it is" in caplog.text
+    assert "conversation_summary" not in str(model.requests[-1].messages)
+    assert {*(run.metrics.details or {})} == {"model", "compaction_model"}
+    assert run.metrics.model_calls == 8
 
 
 def test_what_was_said_is_told_as_information() -> None:

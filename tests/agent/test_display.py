@@ -313,3 +313,13 @@ async def test_a_conversation_in_the_terminal_is_that_of_its_agent(
     await agent.acli_app("first", user="Ada", emoji=":cat:", exit_on=["stop"], console=console)
     assert "🐱 Ada" in shown.getvalue()
     assert (await agent.aget_chat_history())[0].text == "first"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_run_that_was_cancelled_says_so(
+    db: Database, model: OpenAIResponses, capsys: pytest.CaptureFixture[str], stream: bool
+) -> None:
+    agent = Agent("Tester", model, db=db)
+    await agent.acancel_run("early")
+    await agent.aprint_response("Hi", run_id="early", stream=stream)
+    assert "─ Cancelled" in capsys.readouterr().out

@@ -53,6 +53,14 @@ def test_the_thoughts_of_a_second_model_are_told_with_the_message() -> None:
     assert run.metrics.model_calls == 2
 
 
+def test_who_declines_to_think_has_thought_nothing() -> None:
+    thinker, model = ScriptedModel([Reply.refusal("No.")]), ScriptedModel(["5"])
+    run = Agent("Counter", model, reasoning_model=thinker).run("2 + 3?")
+    assert model.requests[0].messages[-1].text == "2 + 3?"
+    assert not run.reasoning_steps
+    assert run.metrics.model_calls == 2
+
+
 def test_the_output_comes_back_equal() -> None:
     agent = Agent("Counter", ScriptedModel(["5"]), reasoning_model=ScriptedModel([thoughts("A")]))
     run = agent.run("2 + 3?")

@@ -1,6 +1,7 @@
 """A run that the caller awaits, with and without a database."""
 
 import asyncio
+from types import CoroutineType
 
 import pytest
 
@@ -170,3 +171,10 @@ def test_an_agent_serves_loops_one_after_another(
         return [waited.content, ended.content]
 
     assert [asyncio.run(ask()) for _ in range(2)] == [["Hello.", "Hello."]] * 2
+
+
+async def test_a_run_that_nobody_awaits_is_named_as_it_was_called() -> None:
+    run = Agent("Tester").arun("Hi")
+    assert isinstance(run, CoroutineType)
+    assert run.__qualname__ == "Agent.arun"  # Python's warning says it.
+    run.close()

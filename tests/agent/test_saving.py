@@ -78,6 +78,12 @@ async def test_a_deleted_agent_is_had_back(db: Database) -> None:
     assert await agent.asave() == 1
 
 
+async def test_a_config_is_a_dict(db: Database) -> None:
+    for config in (None, [1], "x"):
+        with pytest.raises(InvalidInputError, match="config must be a dict"):
+            await db.aupsert_config("clerk", config)  # type: ignore[arg-type]
+
+
 async def test_what_cannot_be_kept_leaves_no_version(db: Database) -> None:
     agent = Agent("Shop", "openai:x", db=db, dependencies={"town": "Graz"}, pre_hooks=[Look().look])
     with pytest.raises(ConfigurationError) as raised:
@@ -134,7 +140,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_processes_that_save_at_once_get_a_version_each(
     shared_db: Database, tmp_path: Path
 ) -> None:

@@ -59,8 +59,10 @@ from kern.run.usage import UsageLimits
 from kern.session.summary import SessionSummaryManager
 from kern.skills import Skills
 from kern.team import Team
+from kern.team.part import MembersPart
 from kern.tools import FunctionTool
 from kern.tools.hackernews import HackerNewsTools
+from kern.tools.openai import OpenAITools
 from kern.tools.user_feedback import UserFeedbackTools
 
 KNOWLEDGE = Knowledge("stock")
@@ -127,7 +129,6 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
         [SessionSummaryManager(last_n_runs=3), SessionSummaryManager(Echo(), "Sum it up.")]
     ),
     "events_to_skip": st.sampled_from([[RunEvent.run_content], ["RunStarted"]]),
-    "save_response_to_file": st.sampled_from(["out/{name}.md", Path("answer.md")]),
     "tools": st.lists(
         st.sampled_from(
             [
@@ -194,6 +195,7 @@ REFUSED: Mapping[str, object] = {
     "middleware": [Middleware()],
     "skills": Skills([]),
     "knowledge": KNOWLEDGE,
+    "save_response_to_file": "out/{name}.md",
 }
 KEPT = [each for each in KEYWORDS if each in VALUES or each not in REFUSED]
 # What does not go with another.
@@ -246,6 +248,7 @@ def test_an_agent_comes_back_as_it_was(agent: Agent[Any, Any]) -> None:
     assert [*again.tools] == [*agent.tools]
     assert again.told_text == agent.told_text
     assert again.model.id == agent.model.id
+    assert {*agent.keywords()} == {*KEYWORDS}
 
 
 @pytest.mark.parametrize("keyword", KEPT)
@@ -267,7 +270,7 @@ def test_what_has_no_form_is_refused_by_its_name(keyword: str) -> None:
     value = REFUSED[keyword]
     given: dict[str, Any] = {keyword: value}
     agent = Agent("Shop", **given)
-    with pytest.raises(ConfigurationError, match=rf"\n- {keyword}(\[0\])? is of the type"):
+    with pytest.raises(ConfigurationError, match=rf"\n- {keyword}(\[0\])? is (of the type|a file)"):
         agent.to_dict()
     own = value[0] if isinstance(value, list) else value
     registry = Registry(values={"own": own})
@@ -308,6 +311,12 @@ CHANGED.register(price)
         ({"tools": [Agent("B", tools=[nested()]).as_tool()]}, "tools[0].agent.tools[0]", "inner"),
         ({"handoffs": [Agent(id="b", dependencies={"a": 1})]}, "handoffs[0].dependencies.a", "no"),
         ({"name": ""}, "id", "is missing"),
+        ({"tools": [OpenAITools()]}, "tools[0]", "files of a machine"),
+        (
+            {"handoffs": [Agent(id="b", save_response_to_file="a")]},
+            "save_response_to_file",
+            "a file",
+        ),
     ],
 )
 def test_what_cannot_be_kept_is_named(given: dict[str, Any], place: str, why: str) -> None:
@@ -362,6 +371,30 @@ def test_what_was_set_since_is_kept() -> None:
         "Be brief.",
         ["price", "refund"],
     )
+
+
+# Of each keyword that only teams have what it may be given; one without a line fails the test.
+OF_TEAMS: Mapping[str, object] = {
+    "members": members_of_run,
+    "mode": "route",
+    "respond_directly": True,
+    "determine_input_for_members": False,
+    "share_member_interactions": True,
+    "add_team_history_to_members": True,
+    "num_team_history_runs": 7,
+    "add_member_tools_to_context": True,
+    "show_members_responses": True,
+    "callable_members_cache_key": told,
+}
+
+
+@pytest.mark.parametrize("keyword", MembersPart.__annotations__)
+def test_each_keyword_of_a_team_comes_back(keyword: str) -> None:
+    options: dict[str, Any] = {"members": [HELPER], keyword: OF_TEAMS[keyword]}
+    team = Team(name="Shop", model="openai:x", **options)
+    again = Team.from_dict(json.loads(json.dumps(team.to_dict(ALLOWED))), ALLOWED)
+    assert getattr(again, keyword) == OF_TEAMS[keyword]
+    assert {*team.keywords()} == {*KEYWORDS, *OF_TEAMS}
 
 
 def test_a_team_comes_back_with_its_members() -> None:
@@ -462,6 +495,18 @@ def test_values_of_no_agent_are_refused(data: dict[str, object]) -> None:
         Agent.from_dict({"format": 1, "type": "agent", "name": "Shop", **data}, ALLOWED)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [None, [1], "x", 5, {1: 2}, {"name": "Shop", 1: 2}, {"format": 0}, {"format": -1}],
+    ids=repr,
+)
+def test_what_is_no_dict_of_an_agent_is_refused(data: Any) -> None:
+    if isinstance(data, dict):
+        data = {"format": 1, "type": "agent", **data}
+    with pytest.raises(ConfigurationError):
+        Agent.from_dict(data)
+
+
 def reference(path: str) -> dict[str, object]:
     return {"$kern": "import", "name": path.rpartition(":")[2], "path": path}
 
@@ -481,6 +526,10 @@ def reference(path: str) -> dict[str, object]:
         {"tools": [{"$kern": "object", "class": "kern.tools.mcp:MCPTools", "arguments": {}}]},
         {"tools": [{"$kern": "object", "class": "kern.skills:LocalSkills", "arguments": {}}]},
         {"tools": [{"$kern": "object", "class": "kept_parts:Invoice", "arguments": {}}]},
+        {"tools": [{"$kern": "object", "class": "kern.tools.moviepy_video:MoviePyVideoTools"}]},
+        {"tools": [{"$kern": "object", "class": "kern.tools.openai:OpenAITools"}]},
+        {"save_response_to_file": "/root/.bashrc"},
+        {"save_response_to_file": "app.py"},
         {"output_schema": reference("builtins:eval")},
         {"output_schema": {"$kern": "type", "name": "eval"}},
         {"model": {"$kern": "object", "class": "subprocess:Popen", "arguments": {"args": "true"}}},

@@ -15,6 +15,8 @@ from kern.errors import ConfigurationError, InvalidInputError, ModelError, Sessi
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunEvent
+from kern.run.message import Message
+from kern.run.tool import ToolCall
 from kern.session import SessionSummary
 from kern.testing import Reply, ScriptedModel
 
@@ -55,6 +57,16 @@ async def test_a_session_has_what_was_said_in_it(db: Database) -> None:
     last = await agent.aget_last_run_output("session")
     assert last is not None
     assert last.run_id == session.runs[1].run_id
+
+
+def test_calls_of_one_id_have_their_own_results() -> None:
+    calls = [ToolCall("0", "look", place) for place in ("Bonn", "Mainz")]
+    results = [Message("tool", each.arguments, tool_call_id="0") for each in calls]
+    messages = [Message("assistant", tool_calls=calls), *results]
+    run = RunOutput("run", "session", "tester", messages=[*messages, *messages[:1]])
+    found = AgentSession("session", runs=[run]).get_tool_calls()
+    assert [each["function"]["arguments"] for each in found] == ["Mainz", "Bonn"] * 2
+    assert [each["content"] for each in found] == [None, None, "Mainz", "Bonn"]
 
 
 async def test_messages_are_chosen_by_run_number_role_and_status(db: Database) -> None:
@@ -250,7 +262,8 @@ async def test_only_a_session_of_the_same_user_is_read(db: Database, session_id:
 
 
 async def test_a_past_session_is_read_by_its_last_runs(db: Database) -> None:
-    plain = agent_of(db, "One.", "Two.", "Three.")
+    stored = {"add_history_to_context": True, "store_history_messages": True}
+    plain = agent_of(db, "One.", "Two.", "Three.", **stored)
     for number in range(3):
         await plain.arun(f"Ask {number}", session_id="past", user_id="ada")
     arguments = {"session_id": "past", "num_runs": 2}
@@ -272,8 +285,11 @@ async def test_without_a_user_there_are_no_past_sessions(db: Database) -> None:
 
 
 async def test_the_model_looks_at_the_chat_and_the_tool_calls_before(db: Database) -> None:
-    first = agent_of(db, Reply.tool_calls(("look", {"place": "Bonn"})), "Fine.", tools=[look])
+    stored = {"add_history_to_context": True, "store_history_messages": True}
+    look_at = Reply.tool_calls(("look", {"place": "Bonn"}))
+    first = agent_of(db, look_at, "Fine.", "Yes.", tools=[look], **stored)
     await first.arun("Look.", session_id="session")
+    await first.arun("Really?", session_id="session")
     agent = agent_of(
         db,
         Reply.tool_calls(("get_chat_history", {}), ("get_tool_call_history", {"num_calls": 1})),
@@ -286,6 +302,8 @@ async def test_the_model_looks_at_the_chat_and_the_tool_calls_before(db: Databas
     assert chat == [
         {"role": "user", "content": "Look."},
         {"role": "assistant", "content": "Fine."},
+        {"role": "user", "content": "Really?"},
+        {"role": "assistant", "content": "Yes."},
     ]
     assert calls == [
         {"tool_name": "look", "tool_args": {"place": "Bonn"}, "result": "Bonn is fine."}

@@ -9,7 +9,7 @@ import pytest
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
-from kern.errors import ConfigurationError, InvalidInputError
+from kern.errors import ConfigurationError, InvalidInputError, SessionNotFoundError
 from kern.run.agent import RunCompletedEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.testing import Reply, ScriptedModel
@@ -275,7 +275,7 @@ async def test_the_end_of_a_stream_has_the_state() -> None:
 
 async def test_the_state_is_updated_from_outside(db: Database) -> None:
     agent = made(db)
-    with pytest.raises(InvalidInputError, match="There is no session 's' in"):
+    with pytest.raises(SessionNotFoundError, match="There is no session 's' in"):
         await agent.aupdate_session_state({"a": 1}, "s")
     await agent.arun("Hi", session_id="s")
     said = await agent.aupdate_session_state({"visits": 5, "a": None}, session_id="s")

@@ -218,7 +218,7 @@ async def test_a_database_is_not_waited_for_until_a_time_that_is_none(
 ) -> None:
     agent = Agent("Tester", model, db=InMemoryDb())
     with pytest.raises(ConfigurationError, match=r"^database_wait must be a number of seconds"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await serve([agent], database_wait=value)
 
 
@@ -229,7 +229,7 @@ async def test_a_process_is_not_served_with_what_it_cannot_use(
     agent = Agent("Tester", model, db=InMemoryDb())
     [name] = given
     with pytest.raises(ConfigurationError, match=f"^{name} must be a "):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await serve([agent], **given)
     with pytest.raises(ConfigurationError, match=f"^{name} must be a "):
         lifespan([agent], **given)

@@ -6,28 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import invoked
 from msgspec.structs import replace
 from stores import CLAIM, ending, new_run
 from typer.testing import CliRunner
 
 from kern.cli.database import open_database
 from kern.cli.main import app
-from kern.local.postgres import EmbeddedPostgres
 from kern.run.approval import Approval
 from kern.run.base import RunStatus
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
-def where(request: pytest.FixtureRequest, tmp_path: Path, table: str) -> list[str]:
+@pytest.fixture
+def where(unmade: list[str], table: str) -> list[str]:
     """The options that name a database in which a run waits for two approvals."""
-    options = ["--db", f"sqlite:///{tmp_path / 'kern.db'}"]
-    if request.param == "postgres":
-        server: EmbeddedPostgres = request.getfixturevalue("postgres")
-        options = ["--db", server.url, "--table", table]
 
     async def fill() -> None:
-        url, names = options[1], options[3:]
-        async with open_database(url, *names) as db:
+        async with open_database(unmade[1], table) as db:
             store = await db.store()
             await store.submit(new_run())
             await store.claim("run", CLAIM)
@@ -46,12 +41,11 @@ def where(request: pytest.FixtureRequest, tmp_path: Path, table: str) -> list[st
             await store.settle(replace(ending("run", 1, RunStatus.paused), approvals=tuple(asked)))
 
     asyncio.run(fill())
-    return options
+    return unmade
 
 
 def kern(where: list[str], *command: str) -> tuple[int, str]:
-    shown = CliRunner().invoke(app, ["approvals", *command, *where])
-    return shown.exit_code, shown.output
+    return invoked(where, "approvals", *command)
 
 
 def said(where: list[str], *command: str) -> str:

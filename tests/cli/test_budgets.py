@@ -5,32 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command import invoked
 
 from kern.agent import Agent
 from kern.cli.database import open_database
-from kern.cli.main import app
-from kern.local.postgres import EmbeddedPostgres
 from kern.models.prices import Price
 from kern.testing import Reply, ScriptedModel, Usage
-
-
-@pytest.fixture(params=["postgres", "sqlite"])
-def where(request: pytest.FixtureRequest, tmp_path: Path, table: str) -> list[str]:
-    """The options that name a database, each kind in turn."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'kern.db'}"
-    else:
-        server: EmbeddedPostgres = request.getfixturevalue("postgres")
-        url = server.url
-    where = ["--db", url, "--table", table]
-    assert kern(where, "db", "migrate")[0] == 0
-    return where
-
-
-def kern(where: list[str], *command: str) -> tuple[int, str]:
-    shown = CliRunner().invoke(app, [*command, *where])
-    return shown.exit_code, shown.output
 
 
 async def spend(where: list[str], price: Price | None) -> None:
@@ -41,12 +21,15 @@ async def spend(where: list[str], price: Price | None) -> None:
 
 
 def test_budgets_are_set_shown_and_deleted(where: list[str]) -> None:
-    assert kern(where, "budgets", "list") == (0, "No budgets.\n")
+    assert invoked(where, "budgets", "list") == (0, "No budgets.\n")
     told = (0, "alice may use $20 and 1,000,000 tokens per month\n")
     command = ("budgets", "set", "alice", "--per", "month", "--cost", "20", "--tokens", "1000000")
-    assert kern(where, *command) == told
-    assert kern(where, "budgets", "set", "--cost", "0.5") == (0, "everybody may use $0.5 per day\n")
-    exit_code, shown = kern(where, "budgets", "list")
+    assert invoked(where, *command) == told
+    assert invoked(where, "budgets", "set", "--cost", "0.5") == (
+        0,
+        "everybody may use $0.5 per day\n",
+    )
+    exit_code, shown = invoked(where, "budgets", "list")
     assert exit_code == 0
     lines = [line.split() for line in shown.splitlines()]
     assert lines[1:] == [
@@ -54,20 +37,20 @@ def test_budgets_are_set_shown_and_deleted(where: list[str]) -> None:
         ["alice", "month", "$20", "and", "1,000,000", "tokens"],
     ]
     deleted = (0, "The budget of alice per month is deleted\n")
-    assert kern(where, "budgets", "delete", "alice", "--per", "month") == deleted
+    assert invoked(where, "budgets", "delete", "alice", "--per", "month") == deleted
     missing = (1, "There is no budget of alice per month.\n")
-    assert kern(where, "budgets", "delete", "alice", "--per", "month") == missing
-    [left] = json.loads(kern(where, "budgets", "list", "--json")[1])
+    assert invoked(where, "budgets", "delete", "alice", "--per", "month") == missing
+    [left] = json.loads(invoked(where, "budgets", "list", "--json")[1])
     assert left == {"user_id": None, "per": "day", "cost": 0.5, "tokens": None}
 
 
 def test_what_a_user_has_used_is_shown(where: list[str]) -> None:
-    assert kern(where, "budgets", "set", "--cost", "0.02")[0] == 0
+    assert invoked(where, "budgets", "set", "--cost", "0.02")[0] == 0
     asyncio.run(spend(where, Price(input=1000, output=2000)))
-    [used] = json.loads(kern(where, "budgets", "list", "--user", "alice", "--json")[1])
+    [used] = json.loads(invoked(where, "budgets", "list", "--user", "alice", "--json")[1])
     assert (used["user_id"], used["used_cost"], used["used_tokens"]) == (None, 0.02, 15)
     assert used["resets_at"].endswith("T00:00:00+00:00")
-    assert "$0.0200, 15 tokens" in kern(where, "budgets", "list", "--user", "alice")[1]
+    assert "$0.0200, 15 tokens" in invoked(where, "budgets", "list", "--user", "alice")[1]
 
 
 @pytest.mark.parametrize(
@@ -83,25 +66,25 @@ def test_what_makes_no_sense_is_refused(
     tmp_path: Path, command: tuple[str, ...], said: str
 ) -> None:
     where = ["--db", f"sqlite:///{tmp_path / 'kern.db'}"]
-    kern(where, "db", "migrate")
-    exit_code, shown = kern(where, "budgets", *command)
+    invoked(where, "db", "migrate")
+    exit_code, shown = invoked(where, "budgets", *command)
     assert exit_code == 1
     assert said in shown
 
 
 def test_a_runs_cost_is_shown(where: list[str]) -> None:
     asyncio.run(spend(where, Price(input=1000, output=2000)))
-    [listed] = json.loads(kern(where, "runs", "list", "--json")[1])
+    [listed] = json.loads(invoked(where, "runs", "list", "--json")[1])
     assert listed["metrics"]["cost"] == 0.02
     assert "unpriced_calls" not in listed["metrics"]
-    shown = json.loads(kern(where, "runs", "show", "run", "--json")[1])
+    shown = json.loads(invoked(where, "runs", "show", "run", "--json")[1])
     assert shown["metrics"]["cost"] == 0.02
-    text = kern(where, "runs", "show", "run")[1]
+    text = invoked(where, "runs", "show", "run")[1]
     assert ["Cost", "$0.0200"] in [line.split() for line in text.splitlines()]
     assert "10 + 5 tokens, $0.0200: Hello." in text
 
 
 def test_an_unknown_cost_is_shown_as_such(where: list[str]) -> None:
     asyncio.run(spend(where, None))
-    text = kern(where, "runs", "show", "run")[1]
+    text = invoked(where, "runs", "show", "run")[1]
     assert "unknown for 1 model call" in text

@@ -7,22 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from elsewhere import environment_of
+from command import invoked, options_of
 from stores import CLAIM, ending, execute, new_run, seconds_ago
-from typer.testing import CliRunner
 
-from kern.cli.main import app
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.run.base import RunStatus
 
 
 def kern(db: Database, *command: str, given: str | None = None) -> tuple[int, str]:
-    where = environment_of(db, "")
-    url = where["TEST_DB"] if "://" in where["TEST_DB"] else f"sqlite:///{where['TEST_DB']}"
-    options = ["--db", url, "--table", where["TEST_TABLE"]]
-    shown = CliRunner().invoke(app, ["runs", *command, *options], input=given)
-    return shown.exit_code, shown.output
+    return invoked(options_of(db), "runs", *command, given=given)
 
 
 def prepare(db: Database, work: Callable[[Store], Awaitable[object]]) -> None:

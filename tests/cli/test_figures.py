@@ -4,21 +4,15 @@ import asyncio
 import json
 
 import pytest
-from elsewhere import environment_of
+from command import options_of, printed
 from stores import execute, seconds_ago
-from typer.testing import CliRunner
 
-from kern.cli.main import app
 from kern.db.base import Store
 from kern.db.database import Database
 
 
 def kern(db: Database, *command: str) -> str:
-    where = environment_of(db, "")
-    url = where["TEST_DB"] if "://" in where["TEST_DB"] else f"sqlite:///{where['TEST_DB']}"
-    shown = CliRunner().invoke(app, [*command, "--db", url, "--table", where["TEST_TABLE"]])
-    assert shown.exit_code == 0, shown.output
-    return shown.output
+    return printed(options_of(db), *command)
 
 
 async def happen(store: Store) -> None:

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from kern.cli.database import open_database
 from kern.cli.main import app
-from kern.local.postgres import EmbeddedPostgres
 from kern.run.approval import Approval
 from kern.run.base import RunStatus
 
@@ -23,16 +22,12 @@ from kern.run.base import RunStatus
 _OTHERS = {"serve", "worker", "mcp", "model serve", "users export", "ui"}
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
-def where(request: pytest.FixtureRequest, tmp_path: Path, table: str) -> list[str]:
+@pytest.fixture
+def where(unmade: list[str], table: str) -> list[str]:
     """The options that name a database, each kind in turn, with a paused and a completed run."""
-    options = ["--db", f"sqlite:///{tmp_path / 'kern.db'}", "--table", table]
-    if request.param == "postgres":
-        server: EmbeddedPostgres = request.getfixturevalue("postgres")
-        options[1] = server.url
 
     async def fill() -> None:
-        async with open_database(options[1], table) as db:
+        async with open_database(unmade[1], table) as db:
             store = await db.store()
             await store.submit(new_run("paused", user_id="bob"))
             await store.claim("paused", CLAIM)
@@ -47,7 +42,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path, table: str) -> list[st
             await store.settle(ending("done"))
 
     asyncio.run(fill())
-    return options
+    return unmade
 
 
 def told(where: list[str], *command: str) -> Any:

@@ -5,49 +5,29 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command import invoked
 
 from kern.cli.database import open_database
-from kern.cli.main import app
-from kern.local.postgres import EmbeddedPostgres
-
-
-@pytest.fixture(params=["postgres", "sqlite"])
-def where(request: pytest.FixtureRequest, tmp_path: Path, table: str) -> list[str]:
-    """The options that name a database, each kind in turn."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'kern.db'}"
-    else:
-        server: EmbeddedPostgres = request.getfixturevalue("postgres")
-        url = server.url
-    where = ["--db", url, "--session-table", table]
-    assert kern(where, "db", "migrate")[0] == 0
-    return where
-
-
-def kern(where: list[str], *command: str) -> tuple[int, str]:
-    shown = CliRunner().invoke(app, [*command, *where])
-    return shown.exit_code, shown.output
 
 
 def test_a_key_is_the_last_word_of_what_is_printed_once(where: list[str]) -> None:
-    exit_code, shown = kern(where, "keys", "create", "--user", "alice", "--scope", "approve")
+    exit_code, shown = invoked(where, "keys", "create", "--user", "alice", "--scope", "approve")
     assert exit_code == 0
     secret = shown.split()[-1]
     with open_database(where[1], where[3]) as db:
         found = asyncio.run(db.afind_key(secret))
     assert found is not None
     assert (found.user_id, found.scopes, found.agents) == ("alice", ("approve",), None)
-    listed = kern(where, "keys", "list", "--json")[1]
+    listed = invoked(where, "keys", "list", "--json")[1]
     assert secret not in listed
     [key] = json.loads(listed)
     assert key["key_id"] == found.key_id
-    assert found.key_id in kern(where, "keys", "list")[1]
+    assert found.key_id in invoked(where, "keys", "list")[1]
 
 
 def test_a_key_has_agents_a_name_an_end_and_its_user_a_budget(where: list[str]) -> None:
     options = ["--agent", "research", "--agent", "writer", "--expires-in", "30d", "--name", "CI"]
-    exit_code, shown = kern(
+    exit_code, shown = invoked(
         where, "keys", "create", "--user", "alice", *options, "--budget", "20", "--json"
     )
     assert exit_code == 0
@@ -59,17 +39,17 @@ def test_a_key_has_agents_a_name_an_end_and_its_user_a_budget(where: list[str]) 
     )
     assert made["expires_at"] > made["created_at"]
     assert made["key"].startswith("kern_sk_")
-    [budget] = json.loads(kern(where, "budgets", "list", "--json")[1])
+    [budget] = json.loads(invoked(where, "budgets", "list", "--json")[1])
     assert (budget["user_id"], budget["per"], budget["cost"]) == ("alice", "month", 20)
 
 
 def test_a_key_is_revoked(where: list[str]) -> None:
-    made = json.loads(kern(where, "keys", "create", "--user", "alice", "--json")[1])
+    made = json.loads(invoked(where, "keys", "create", "--user", "alice", "--json")[1])
     revoked = (0, f"The key {made['key_id']} is revoked\n")
-    assert kern(where, "keys", "revoke", made["key_id"]) == revoked
-    assert kern(where, "keys", "revoke", made["key_id"])[0] == 1
-    assert "revoked" in kern(where, "keys", "list", "--user", "alice")[1]
-    assert kern(where, "keys", "list", "--user", "bob") == (0, "No keys.\n")
+    assert invoked(where, "keys", "revoke", made["key_id"]) == revoked
+    assert invoked(where, "keys", "revoke", made["key_id"])[0] == 1
+    assert "revoked" in invoked(where, "keys", "list", "--user", "alice")[1]
+    assert invoked(where, "keys", "list", "--user", "bob") == (0, "No keys.\n")
 
 
 @pytest.mark.parametrize(
@@ -87,8 +67,8 @@ def test_what_makes_no_sense_is_refused(
     tmp_path: Path, command: tuple[str, ...], said: str
 ) -> None:
     where = ["--db", f"sqlite:///{tmp_path / 'kern.db'}"]
-    kern(where, "db", "migrate")
-    exit_code, shown = kern(where, "keys", *command)
+    invoked(where, "db", "migrate")
+    exit_code, shown = invoked(where, "keys", *command)
     assert exit_code != 0
     assert said in shown
-    assert json.loads(kern(where, "keys", "list", "--json")[1]) == []
+    assert json.loads(invoked(where, "keys", "list", "--json")[1]) == []

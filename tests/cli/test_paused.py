@@ -4,11 +4,9 @@ import asyncio
 import json
 
 import pytest
-from elsewhere import environment_of
-from typer.testing import CliRunner
+from command import options_of, printed
 
 from kern.agent import Agent
-from kern.cli.main import app
 from kern.db.database import Database
 from kern.exceptions import ApprovalRequired
 from kern.models.openai import OpenAIResponses
@@ -21,11 +19,7 @@ WAITS = 'waits for a person: confirmation of Clerk\'s refund({"amount": 5})'
 
 
 def said(db: Database, *command: str) -> str:
-    where = environment_of(db, "")
-    url = where["TEST_DB"] if "://" in where["TEST_DB"] else f"sqlite:///{where['TEST_DB']}"
-    shown = CliRunner().invoke(app, [*command, "--db", url, "--table", where["TEST_TABLE"]])
-    assert shown.exit_code == 0, shown.output
-    return shown.output
+    return printed(options_of(db), *command)
 
 
 @tool(requires_confirmation=True, expires_in=3600)

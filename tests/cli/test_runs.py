@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from elsewhere import environment_of
+from command import invoked, options_of
 from journals import answer, row
 from stores import CLAIM, LEASE, LOST, execute, new_run
-from typer.testing import CliRunner
 
 from kern.agent import Agent
-from kern.cli.main import app
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.processes import Process
@@ -37,16 +35,8 @@ HOSTILE = "\x1b[2J\x9b31m\x07 [bold]x[/bold] \u202e\ud800\0"
 COMMANDS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
-def options(db: Database) -> list[str]:
-    """Return the options that name a database."""
-    where = environment_of(db, "")
-    url = where["TEST_DB"] if "://" in where["TEST_DB"] else f"sqlite:///{where['TEST_DB']}"
-    return ["--db", url, "--table", where["TEST_TABLE"]]
-
-
 def kern(db: Database, *command: str) -> tuple[int, str]:
-    shown = CliRunner().invoke(app, ["runs", *command, *options(db)])
-    return shown.exit_code, shown.output
+    return invoked(options_of(db), "runs", *command)
 
 
 def said(db: Database, *command: str) -> str:
@@ -339,7 +329,7 @@ class Watch:
         self, db: Database, *arguments: str, stdout: int = subprocess.PIPE, **environment: str
     ) -> None:
         self.process = subprocess.Popen(
-            [KERN, "runs", "watch", *arguments, *options(db)],
+            [KERN, "runs", "watch", *arguments, *options_of(db)],
             stdout=stdout,
             env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
         )

@@ -17,17 +17,6 @@ CREATE = ["create", "daily", "--agent", "tester", "--cron", "30 9 * * *", "--inp
 NEW = [*CREATE, "--force"]
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
-def where(request: pytest.FixtureRequest, tmp_path: Path, table: str) -> list[str]:
-    """The options that name a database with tables, each kind in turn."""
-    options = ["--db", f"sqlite:///{tmp_path / 'kern.db'}"]
-    if request.param == "postgres":
-        server: EmbeddedPostgres = request.getfixturevalue("postgres")
-        options = ["--db", server.url, "--table", table]
-    assert CliRunner().invoke(app, ["db", "migrate", *options]).exit_code == 0
-    return options
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     """The URL of a file with tables."""

@@ -46,5 +46,5 @@ def test_a_blocked_process_ends_when_its_time_is_over(spawn: Spawn) -> None:
 
 def test_a_process_that_a_tool_forks_can_be_ended(spawn: Spawn) -> None:
     process = spawn(FORK)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     assert output == f"{signal.SIGTERM.value} False\n"

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import asyncpg
 import pytest
+from command import invoked, options_of
 from elsewhere import environment_of
 from stores import CLAIM, ending, execute, new_run
 from typer.testing import CliRunner
@@ -23,11 +24,7 @@ from kern.db.sqlite import schema as sqlite_schema
 
 
 def kern(db: Database, *command: str) -> tuple[int, str]:
-    where = environment_of(db, "")
-    url = where["TEST_DB"] if "://" in where["TEST_DB"] else f"sqlite:///{where['TEST_DB']}"
-    options = ["--db", url, "--table", where["TEST_TABLE"]]
-    shown = CliRunner().invoke(app, ["db", *command, *options])
-    return shown.exit_code, shown.output
+    return invoked(options_of(db), "db", *command)
 
 
 def said(db: Database, *command: str) -> str:

@@ -2,30 +2,13 @@
 
 import asyncio
 import json
-from pathlib import Path
 
 import pytest
+from command import invoked
 from stores import ending, new_run
-from typer.testing import CliRunner
 
 from kern.cli.database import open_database
-from kern.cli.main import app
 from kern.db.values import Claim
-from kern.local.postgres import EmbeddedPostgres
-
-
-@pytest.fixture(params=["postgres", "sqlite"])
-def where(request: pytest.FixtureRequest, tmp_path: Path, table: str) -> list[str]:
-    """The options that name a database, each kind in turn."""
-    if request.param == "sqlite":
-        return ["--db", f"sqlite:///{tmp_path / 'kern.db'}", "--table", table]
-    server: EmbeddedPostgres = request.getfixturevalue("postgres")
-    return ["--db", server.url, "--table", table]
-
-
-def kern(where: list[str], *command: str, said: str | None = None) -> tuple[int, str]:
-    shown = CliRunner().invoke(app, [*command, *where], said)
-    return shown.exit_code, shown.output
 
 
 async def fill(where: list[str], stuck: bool = False) -> None:
@@ -40,35 +23,35 @@ async def fill(where: list[str], stuck: bool = False) -> None:
 
 def test_a_user_is_exported_and_erased(where: list[str]) -> None:
     asyncio.run(fill(where))
-    exit_code, exported = kern(where, "users", "export", "o'brien")
+    exit_code, exported = invoked(where, "users", "export", "o'brien")
     rows = [json.loads(line) for line in exported.splitlines()]
     assert exit_code == 0
     assert [row["kind"] for row in rows] == ["session", "run"]
     assert rows[1]["run_id"] == "of o'brien"
 
     for said in (None, "n\n"):
-        exit_code, shown = kern(where, "users", "erase", "o'brien", said=said)
+        exit_code, shown = invoked(where, "users", "erase", "o'brien", given=said)
         assert exit_code == 1
         assert "Cancel the runs of o'brien, and delete everything of o'brien? [y/N]" in shown
         assert ("With --yes nothing is asked." in shown) is (said is None)
-    assert kern(where, "users", "export", "o'brien") == (0, exported)
+    assert invoked(where, "users", "export", "o'brien") == (0, exported)
     told = "o'brien is erased (runs: 1, sessions: 1, schedules: 0, budgets: 0, memories: 0)\n"
-    exit_code, shown = kern(where, "users", "erase", "o'brien", said="y\n")
+    exit_code, shown = invoked(where, "users", "erase", "o'brien", given="y\n")
     assert (exit_code, shown.endswith(told)) == (0, True)
-    assert kern(where, "users", "export", "o'brien") == (0, "")
-    [left] = json.loads(kern(where, "runs", "list", "--json")[1])
+    assert invoked(where, "users", "export", "o'brien") == (0, "")
+    [left] = json.loads(invoked(where, "runs", "list", "--json")[1])
     assert left["run_id"] == "of alice"
 
 
 def test_a_run_that_does_not_stop_is_said(where: list[str]) -> None:
     asyncio.run(fill(where, stuck=True))
-    exit_code, said = kern(where, "users", "erase", "alice", "--timeout", "0", "--yes")
+    exit_code, said = invoked(where, "users", "erase", "alice", "--timeout", "0", "--yes")
     assert exit_code == 1
     assert "runs or more of the user 'alice' have not stopped within 0 s" in said
 
 
 @pytest.mark.parametrize("command", ["export", "erase"])
 def test_what_is_no_user_is_refused(where: list[str], command: str) -> None:
-    exit_code, said = kern(where, "users", command, "")
+    exit_code, said = invoked(where, "users", command, "")
     assert exit_code == 1
     assert "USER must have 1 to 255 characters" in said

@@ -17,6 +17,7 @@ from kern.agent.parts.accepted import AcceptedPart
 from kern.errors import ModelError
 from kern.keywords import LATER
 from kern.session import AgentSession
+from kern.team.part import TeamOptions
 from kern.tools import FunctionTool, Toolkit
 
 PAGE = (Path(__file__).parents[2] / "docs/guides/coming-from-agno.md").read_text()
@@ -90,7 +91,9 @@ def test_a_keyword_that_is_not_there_is_refused(name: str) -> None:
 
 
 def test_what_is_there_is_not_said_to_be_missing() -> None:
-    assert {*KEYWORDS_OF["kern.agent:Agent"].split()} & SAID - {*KEYWORDS} == LATER
+    of_both = KEYWORDS_OF["kern.agent:Agent"] + KEYWORDS_OF["kern.team:Team"]
+    there = {*KEYWORDS, *TeamOptions.__annotations__}
+    assert {*of_both.split()} & SAID - there == LATER
 
 
 def test_what_changes_nothing_is_named() -> None:

@@ -14,7 +14,7 @@ from kern.testing import Reply, ResponsesServer
 SCRIPT = Path(__file__).parents[2] / "cookbook" / "03_fleet" / "kill_a_worker.py"
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_worker_is_killed_and_no_run_is_lost(
     postgres: EmbeddedPostgres, server: ResponsesServer
 ) -> None:

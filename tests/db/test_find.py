@@ -198,6 +198,14 @@ RARE = {
     "none": RunFilter(since=NOW + timedelta(days=1)),
     "old": RunFilter(until=NOW - timedelta(seconds=19_000)),
     "old of a status": RunFilter(statuses=(RunStatus.error,), until=NOW - timedelta(seconds=9000)),
+    "of an agent, recent": RunFilter(agents=("agent",), since=NOW - timedelta(seconds=10)),
+    "of agents and a user, recent": RunFilter(
+        agents=("agent",), user_id="user", since=NOW - timedelta(seconds=10)
+    ),
+    "of a user, searched": RunFilter(text="agent", user_id="rare", agents=("agent",)),
+    "of a session, recent, searched": RunFilter(
+        text="agent", session_id="s5", since=NOW - timedelta(minutes=9), agents=("rare",)
+    ),
     "of an hour": RunFilter(since=NOW - timedelta(hours=3), until=NOW - timedelta(hours=2)),
     "before all": RunFilter(until=NOW - timedelta(days=1)),
     "children": RunFilter(parent_run_id="run-1", agents=("agent", "rare")),

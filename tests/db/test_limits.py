@@ -136,7 +136,7 @@ async def test_every_way_to_stop_executing_lets_another_run_begin(
             await sweep(store)
     if how in ("release", "loss"):  # It is due itself, and was there first.
         assert await store.claim("a", CLAIM._replace(executor="unlimited")) is not None
-    await worker.admit("a")
+    await worker.make_due("a")
     second = await worker.deliver()
     assert second is not None
     assert second.run_id == "b"
@@ -150,10 +150,10 @@ async def test_a_run_whose_calls_all_wait_does_not_count_until_it_goes_on(store:
     assert first is not None
     assert await worker.deliver() is None
     await store.set_counted("a", 2, False)  # Not its newest attempt.
-    await worker.admit("a")
+    await worker.make_due("a")
     assert await worker.deliver() is None
     await store.set_counted("a", 1, False)
-    await worker.admit("a")
+    await worker.make_due("a")
     second = await worker.deliver()
     assert second is not None
     assert second.run_id == "b"

@@ -246,7 +246,7 @@ async def test_changes_of_two_at_once_wait_for_each_other(
         async with asyncio.timeout(10):
             waits = "SELECT $1 = ANY(pg_blocking_pids(pid)) FROM pg_stat_activity"
             pid = other.get_server_pid()
-            while not any(row[0] for row in await store.pool.fetch(waits, pid)):
+            while not any(row[0] for row in await store.pool.fetch(waits, pid)):  # noqa: ASYNC110 # it says nothing
                 await asyncio.sleep(0.01)
         for id in ("2", "3"):
             await other.execute(locking, id)

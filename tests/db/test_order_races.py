@@ -298,9 +298,9 @@ async def test_a_run_that_meets_a_limit_while_the_one_that_it_waits_for_ends_is_
     async with gate.holding("b"):
         claiming = await gate.begin(store.claim("b", worker.claim))
         assert settled_as(await store.settle(ending("a"))) is COMPLETED
-        admitting = await gate.begin(worker.admit("a"))
+        making_due = await gate.begin(worker.make_due("a"))
     assert await claiming is None
-    await admitting
+    await making_due
     await store.queue.acknowledge(entry)
     assert await worker.execute_all() == ["b"]
 

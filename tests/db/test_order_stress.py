@@ -106,17 +106,17 @@ class Chaos:
     async def release(self) -> None:
         if record := self.executed():
             await self.store.release(record.run_id, record.attempt)
-            await self.worker.admit(record.run_id)
+            await self.worker.make_due(record.run_id)
 
     async def postpone(self) -> None:
         if record := self.executed():
             await self.store.postpone(record.run_id, record.attempt, 0.03, [])
-            await self.worker.admit(record.run_id)
+            await self.worker.make_due(record.run_id)
 
     async def refuse(self) -> None:
         if record := self.executed():
             await self.store.refuse(record.run_id, record.attempt, "No.", 0.03, timedelta(days=1))
-            await self.worker.admit(record.run_id)
+            await self.worker.make_due(record.run_id)
 
     async def lose(self) -> None:
         if record := self.executed():

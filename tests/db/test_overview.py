@@ -15,7 +15,7 @@ from kern.db.postgres.store import PostgresStore
 from kern.run.base import RunStatus
 from kern.run.steps import AnyStep, CallBegun, TextSlice
 from kern.run.tool import ToolCall
-from kern.run.tool_steps import ToolEnded
+from kern.run.tool_steps import CustomHappened, StepEnded, ToolEnded, ToolSlice
 
 LIMITED = CLAIM._replace(agent_limit=1)
 LIMITED_BY_USER = CLAIM._replace(user_limit=1)
@@ -123,14 +123,19 @@ async def test_agents_are_found_by_their_runs(store: Store) -> None:
     assert await store.overview.agents(2) == ["a", "b"]
 
 
-async def test_the_last_steps_begin_with_the_last_answer_and_have_no_text(store: Store) -> None:
+async def test_the_last_steps_begin_with_the_last_answer_and_are_few(store: Store) -> None:
     asks = answer(None, ToolCall("1", "search", "{}"), ToolCall("2", "send", "{}"), starts=(0, 1))
     for run_id in ("run", "first", "silent"):
         await store.submit(new_run(run_id, session_id=run_id, lease=LEASE))
     steps: list[AnyStep] = [asks, ToolEnded(0, "a"), ToolEnded(1, "b")]
     for seq, step in enumerate(steps, 1):
         await store.append("run", 1, [row("run", seq, step)], False)
-    last: list[AnyStep] = [asks, ToolEnded(1, "c"), CallBegun(), TextSlice("Hi")]
+    within: list[AnyStep] = [
+        StepEnded(0, "batch", 0, "64"),
+        ToolSlice(0, "a"),
+        CustomHappened(0, "app:Progress", {}),
+    ]
+    last: list[AnyStep] = [asks, ToolEnded(1, "c"), CallBegun(), TextSlice("Hi"), *within]
     for seq, step in enumerate(last, 4):
         await store.append("run", 1, [row("run", seq, step)], False)
     await store.append("first", 1, [row("first", 1, CallBegun())], False)

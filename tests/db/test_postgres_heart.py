@@ -1,10 +1,13 @@
 """The heart and the sweep of PostgreSQL where a server, a lock or a gap keeps them waiting."""
 
 import asyncio
+import gc
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -86,6 +89,28 @@ async def test_a_beat_after_its_connection_was_lost_connects_anew(
         await asyncio.to_thread(heart.extend, beat, LEASE)
     assert await asyncio.to_thread(heart.extend, beat, LEASE) == {"run": False}
     await asyncio.to_thread(heart.close)
+
+
+async def test_a_heart_that_closes_while_it_connects_leaves_nothing_open(
+    postgres_db: PostgresDb, store: PostgresStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.submit(new_run(lease=LEASE))
+
+    def beat_for(seconds: float) -> None:
+        heart = postgres_db.open_heart()
+        with suppress(DatabaseUnavailableError):
+            heart.extend([("run", 1)], 3 * seconds)
+        heart.close()
+
+    gc.collect()  # What earlier tests have left warns before this one.
+    caplog.clear()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for milliseconds in range(12):
+            await asyncio.to_thread(beat_for, milliseconds / 1000)
+        gc.collect()
+    assert [str(each.message) for each in warned] == []
+    assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
 
 
 async def test_a_beat_goes_on_while_the_event_loop_is_blocked(

@@ -42,6 +42,7 @@ async def test_schedules_are_found_by_agent(store: Store) -> None:
         await store.schedules.create(schedule(name, agent))
     assert [each.name for each in await store.schedules.find()] == ["a", "b", "c"]
     assert [each.name for each in await store.schedules.find("agent")] == ["a", "b"]
+    assert await store.schedules.agents() == ["agent", "other"]
 
 
 async def test_created_again_it_keeps_its_next_moment_and_its_pause(store: Store) -> None:

@@ -269,10 +269,10 @@ class Runs(RuleBasedStateMachine):
         ]
 
     @rule(number=numbers, agent_limit=limits, user_limit=limits)
-    def admit(self, number: int, agent_limit: int | None, user_limit: int | None) -> None:
+    def make_due(self, number: int, agent_limit: int | None, user_limit: int | None) -> None:
         user_id = self.models[self.known(number)].user_id
         claim = Claim("executor", LEASE, agent_limit, user_limit)
-        self.runner.run(self.store.admit(self.agent, user_id, claim))
+        self.runner.run(self.store.make_due(self.agent, user_id, claim))
 
     @rule(number=numbers, age=ages, counted=st.booleans())
     def set_counted(self, number: int, age: int, counted: bool) -> None:

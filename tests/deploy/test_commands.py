@@ -1,6 +1,7 @@
 """Every command line in deploy/ is one, and has the time to end in good order."""
 
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -11,8 +12,12 @@ from typer.testing import CliRunner
 
 from kern.cli.main import app
 from kern.cli.worker.stop import HAND_OVER
+from kern.db.postgres.migrations import MIGRATIONS
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "containers.md"
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs" / "guides" / "containers.md"
+BLOCK = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.M | re.S)
+TYPED = re.compile(r"^(?:\$ )?kern ([a-z].*)$", re.M)
 INSIDE = re.compile(r"(?:compose run --rm service|-- kern) ([a-z][^#`|\n]*)")
 
 
@@ -34,6 +39,28 @@ def test_what_the_guide_has_typed_inside_can_be_given(monkeypatch: pytest.Monkey
     assert len(found) >= 4
     for each in found:
         check(each.split(), monkeypatch)
+
+
+def test_whatever_the_docs_have_typed_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {
+        line.partition("  #")[0]
+        for page in (
+            ROOT / "README.md",
+            *(ROOT / "docs").rglob("*.md"),
+            *ROOT.glob("cookbook/*.md"),
+        )
+        if "decisions" not in page.parts
+        for block in BLOCK.findall(page.read_text())
+        for line in TYPED.findall(block.replace("\\\n", " "))
+    }
+    assert len(found) > 50
+    for each in sorted(found):
+        check(shlex.split(re.split(r" (?:[|&<>]|2>)", each)[0], comments=True), monkeypatch)
+
+
+def test_what_an_upgrade_brings_is_said_for_every_version_of_the_tables() -> None:
+    table = GUIDE.with_name("upgrading.md").read_text().partition("## Tables by version")[2]
+    assert re.findall(r"^\| (\d+) ", table, re.M)[-1] == str(len(MIGRATIONS))
 
 
 def test_what_is_stopped_has_its_grace_and_time_to_release_its_runs() -> None:

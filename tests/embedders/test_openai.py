@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from service import listening
 
 from kern import models
 from kern.embedders.openai import OpenAIEmbedder, OpenAILikeEmbedder
@@ -59,13 +60,8 @@ class Endpoint:
 async def endpoint() -> AsyncIterator[tuple[Endpoint, str]]:
     endpoint, app = Endpoint(), web.Application()
     app.router.add_post("/v1/embeddings", endpoint.embed)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    yield endpoint, f"http://{host}:{port}/v1"
-    await runner.cleanup()
+    async with listening(app) as url:
+        yield endpoint, f"{url}/v1"
 
 
 async def test_texts_are_embedded_in_order_and_counted(endpoint: tuple[Endpoint, str]) -> None:

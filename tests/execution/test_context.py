@@ -1,6 +1,7 @@
 """What a model is told, part by part: from an agent's parts and what is known of a run."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 from plain import plain
 from strategies import json_values, texts
 
-from kern.execution.context import ContextParts, Told, build, recent, system_message
+from kern.execution.context import (
+    ContextParts,
+    Told,
+    addressed,
+    before_input,
+    recent,
+    system_message,
+)
 from kern.execution.written import filled, listed, written
 from kern.run.content import ImagePart, TextPart, Url
 from kern.run.message import Message
@@ -23,6 +31,15 @@ NOW = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 def text_of(parts: ContextParts, told: Told | None = None) -> str | None:
     message = system_message(parts, told or Told())
     return None if message is None else message.text
+
+
+def build(parts: ContextParts, told: Told, history: Sequence[Message] = ()) -> list[Message]:
+    """Return the conversation with which a run begins."""
+    messages = [*told.input]
+    if (found := addressed(parts, told)) is not None:
+        place, message = found
+        messages[place] = message
+    return [*before_input(parts, system_message(parts, told), history), *messages]
 
 
 def test_an_agent_that_says_nothing_has_no_system_message() -> None:
@@ -149,7 +166,7 @@ def test_names_are_left_alone_where_that_is_asked_for() -> None:
 def test_a_conversation_begins_with_examples_and_history() -> None:
     example, past, given = Message("user", "1"), Message("assistant", "2"), Message("user", "3")
     parts = ContextParts("A baker.", additional_input=(example,))
-    assert build(parts, Told([given], [past])) == [
+    assert build(parts, Told([given]), [past]) == [
         Message("system", "A baker."),
         example,
         past,

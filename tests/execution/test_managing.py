@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from typing_extensions import override
 
 from kern.agent import Agent
 from kern.db.database import Database
+from kern.errors import ConfigurationError
 from kern.exceptions import RunCancelledException
 from kern.models.openai import OpenAIResponses
 from kern.run import cancel, get_cancellation_manager, set_cancellation_manager
@@ -173,3 +175,9 @@ async def test_the_own_one_knows_what_executes_here(
         await cancel.araise_if_cancelled("run")
     assert (await running).status is RunStatus.cancelled
     assert not cancel.is_cancelled("run")
+
+
+def test_what_is_no_manager_is_refused() -> None:
+    wrong: Any = BaseRunCancellationManager
+    with pytest.raises(ConfigurationError, match=r"BaseRunCancellationManager; write Base"):
+        set_cancellation_manager(wrong)

@@ -9,17 +9,20 @@ import pytest
 
 from kern.agent import Agent
 from kern.agent.serving import serve
+from kern.compression import Compaction, CompressionManager
 from kern.db.in_memory import InMemoryDb
 from kern.db.sqlite import SqliteDb
 from kern.errors import ModelError
 from kern.execution.middleware import CallTool, Middleware
+from kern.memory import MemoryManager
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunInfo, RunStatus
 from kern.run.input import RunInput
 from kern.run.record import NewRun
 from kern.run.tool import ToolCall
-from kern.testing import Reply, ResponsesServer
+from kern.session import SessionSummaryManager
+from kern.testing import Reply, ResponsesServer, ScriptedModel
 from kern.tools import ToolResult
 
 WAIT = 10.0
@@ -168,6 +171,45 @@ async def test_the_loss_of_a_runs_process_is_logged_where_it_is_found(
 
 
 HOSTILE = "no\n2026-01-01 run other failed\x1b[31m\ud800"
+
+
+async def test_what_goes_wrong_beside_an_answer_stays_in_its_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail() -> ScriptedModel:
+        return ScriptedModel(default=Reply.failed("server_error", HOSTILE))
+
+    def look() -> str:
+        """Look."""
+        return "long " * 100
+
+    def find(query: str) -> list[str]:
+        raise RuntimeError(HOSTILE)
+
+    calls = Reply.tool_calls(("look", {}))
+    odd = Reply.tool_calls(("odd\nrun other failed", {}), ("add_memory", {"memory": ""}))
+    agent = Agent(
+        "Tester",
+        ScriptedModel([calls, calls, "Done."]),
+        db=InMemoryDb(),
+        tools=[look],
+        reasoning_model=fail(),
+        compression_manager=CompressionManager(fail(), compress_tool_results_limit=1),
+        compaction=Compaction(None, 2, 1, fail()),
+        followups=True,
+        followup_model=fail(),
+        enable_session_summaries=True,
+        session_summary_manager=SessionSummaryManager(fail()),
+        memory_manager=MemoryManager(ScriptedModel([odd])),
+        update_memory_on_run=True,
+        knowledge_retriever=find,
+        add_knowledge_to_context=True,
+        dependencies={"who": lambda: find("")},
+    )
+    assert (await agent.arun("Hi", run_id="run")).content == "Done."
+    told = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    assert len([line for line in told if "run other failed" in line]) >= 8, told
+    assert [line for line in told if not line.isprintable()] == []
 
 
 async def test_what_models_and_tools_have_written_stays_in_its_line_of_the_log(

@@ -94,7 +94,7 @@ async def test_the_model_is_told_at_the_limit_though_the_tool_cleans_up(
     server.script += [Reply.tool_calls(("work", {})), Reply.text("Done.")]
     agent = Agent("Tester", model, db=db, tools=[slow_to_clean_up(0.1, released)])
     run = await agent.arun("Go", background=True)
-    ended = await agent.await_run(run.run_id, timeout=5)
+    ended = await agent.await_run(run.run_id, timeout=20)
 
     assert ended is not None
     assert ended.status is RunStatus.completed
@@ -113,7 +113,7 @@ async def test_a_run_ends_though_its_tool_cleans_up(
     agent = Agent("Tester", model, db=db, tools=[slow_to_clean_up(None, released)])
     run = await agent.arun("Go", background=True, timeout=0.2 if end == "timeout" else None)
     await server.wait_for_requests(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         if end == "cancel":
             await agent.acancel_run(run.run_id)
         ended = await agent.await_run(run.run_id)

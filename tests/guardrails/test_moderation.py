@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from openai import AsyncOpenAI
+from service import listening
 
 from kern.errors import CheckTrigger, ConfigurationError, InputCheckError, ModelError
 from kern.guardrails import OpenAIModerationGuardrail
@@ -42,13 +43,8 @@ class Endpoint:
 async def endpoint() -> AsyncIterator[tuple[Endpoint, str]]:
     endpoint, app = Endpoint(), web.Application()
     app.router.add_post("/v1/moderations", endpoint.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    yield endpoint, f"http://{host}:{port}/v1"
-    await runner.cleanup()
+    async with listening(app) as url:
+        yield endpoint, f"{url}/v1"
 
 
 async def test_what_the_endpoint_flags_is_refused(endpoint: tuple[Endpoint, str]) -> None:

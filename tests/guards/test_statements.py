@@ -25,7 +25,8 @@ _DUTIES = 10
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement that is sent to PostgreSQL."""
+    """Every statement that is sent to PostgreSQL; a machine that is slow has no time for sweeps."""
+    monkeypatch.setenv("KERN_HEARTBEAT", "3600")
     statements: list[str] = []
     fetch = Connections.fetch
 

@@ -1,5 +1,6 @@
 """What becomes of files and texts in a knowledge base."""
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -85,6 +86,8 @@ async def test_a_folder_is_loaded_file_by_file(plants: Knowledge, tmp_path: Path
         await plants.ainsert(path=tmp_path, include=["*.pdf"])
     with pytest.raises(ContentError, match=r"There is no file .*nowhere\.md"):
         await plants.ainsert(path=tmp_path / "nowhere.md")
+    with pytest.raises(ContentError, match="xxx: File name too long"):
+        await plants.ainsert(path=tmp_path / ("x" * 300))
 
 
 async def test_what_cannot_be_read_is_named_and_stops_nothing(
@@ -120,6 +123,76 @@ async def test_what_cannot_be_read_is_named_and_stops_nothing(
     assert status["good.md"] == (ContentStatus.COMPLETED, None)
     assert status["large.md"] == (ContentStatus.FAILED, told["large.md"])
     assert len(contents) == 9
+
+
+async def test_what_fails_is_told_of_each_though_two_have_one_name(
+    plants: Knowledge, tmp_path: Path
+) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.json").write_text("{")
+    loaded = await plants.ainsert(paths=[tmp_path / "one/same.json", tmp_path / "two/same.json"])
+    assert len(loaded.failed) == 2
+    assert "same.json" in loaded.failed
+
+
+async def test_what_a_text_says_twice_is_one_chunk(plants: Knowledge, words: WordsDb) -> None:
+    loaded = await plants.ainsert(text_content="\n\n".join(["Ferns like shade."] * 9 + ["Moss."]))
+    assert (loaded.chunks, loaded.embedded) == (2, 2)
+    assert sorted(words.embedded) == ["Ferns like shade.", "Moss."]
+
+
+async def test_a_content_deleted_while_it_is_loaded_is_whole_in_the_end(
+    plants: Knowledge, words: WordsDb
+) -> None:
+    def delete(documents: object) -> None:
+        if len(words.embedded) == 2:  # As another load of it does, or who removes it.
+            words.documents.clear()
+
+    words.before = delete
+    loaded = await plants.ainsert(text_content=FERNS)
+    assert (loaded.chunks, len(words.documents)) == (3, 3)
+    words.before = lambda documents: words.documents.clear()
+    words.documents.clear()
+    with pytest.raises(ContentError, match="deleted while it was loaded: load it again"):
+        await plants.ainsert(text_content=FERNS)
+
+
+async def test_no_content_of_a_failed_load_is_told_to_be_under_way(
+    words: WordsDb, sqlite_db: SqliteDb, tmp_path: Path
+) -> None:
+    plants = Knowledge("plants", vector_db=words, contents_db=sqlite_db)
+    for number in range(6):
+        (tmp_path / f"{number}.md").write_text(f"Fern {number}.")
+
+    def fail(documents: object) -> None:
+        raise DatabaseError("The disk is full.")
+
+    words.before = fail
+    with pytest.raises(DatabaseError, match="disk is full"):
+        await plants.ainsert(path=tmp_path, include=["*.md"])
+    contents = await plants.aget_content()
+    assert {(each.status, each.status_message) for each in contents} == {
+        (ContentStatus.FAILED, "The disk is full."),
+    }
+
+
+async def test_a_cancelled_load_is_told_to_have_failed(sqlite_db: SqliteDb) -> None:
+    begun = asyncio.Event()
+
+    class Slow(WordsDb):
+        async def aupsert(self, documents: object) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    plants = Knowledge("plants", vector_db=Slow(), contents_db=sqlite_db)
+    load = asyncio.create_task(plants.ainsert(text_content="Ferns."))
+    await asyncio.wait_for(begun.wait(), 20)
+    load.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await load
+    [content] = await plants.aget_content()
+    assert (content.status, content.status_message) == ("failed", "it was cancelled")
 
 
 async def test_special_files_are_not_read(plants: Knowledge, tmp_path: Path) -> None:
@@ -165,6 +238,8 @@ async def test_what_is_there_is_left_alone_or_refused(
     with pytest.raises(ContentError, match="there already"):
         await plants.ainsert(text_content="Two.", name="it", upsert=False)
     assert words.embedded == ["One."]
+    if knows:
+        assert [each.status for each in await plants.aget_content()] == ["completed"]
     await plants.ainsert(text_content="Two.", name="it")
     assert [each.content for each in words.documents.values()] == ["Two."]
     if knows:
@@ -206,6 +281,15 @@ async def test_what_cannot_be_asked_for_is_refused(words: WordsDb, plants: Knowl
         ({"urls": "https://example.com"}, "must be a list"),
         ({"path": "x", "exclude": "*.md"}, "must be a list"),
         ({"text_content": "x", "metadata": {"a": {1}}}, "no JSON form"),
+        ({"text_content": "x", "metadata": {1: "a"}}, "text as keys, not"),
+        ({"text_content": "x", "metadata": ["a"]}, "text as keys, not"),
+        ({"text_content": 7}, "text_content must be a text, not 7"),
+        ({"text_content": "x", "name": 7}, "name must be a text"),
+        ({"urls": [7]}, "url must be a text"),
+        ({"path": "x", "include": [7]}, "include must be a text"),
+        ({"path": ""}, "path must be a file or a folder, not ''"),
+        ({"paths": [b"x"]}, "path must be a file or a folder"),
+        ({"path": "~nobody-of-this-name/x"}, "home directory"),
     ):
         with pytest.raises(InvalidInputError, match=told):
             await plants.ainsert(**given)
@@ -215,6 +299,8 @@ async def test_what_cannot_be_asked_for_is_refused(words: WordsDb, plants: Knowl
         await plants.aget_content()
     with pytest.raises(ConfigurationError, match="vector_db must be a VectorDb, not str"):
         Knowledge(vector_db="postgresql://...")  # type: ignore[arg-type] # as somebody might
+    with pytest.raises(ConfigurationError, match="max_results must be 1,000 at most"):
+        Knowledge(max_results=1001)
     with pytest.raises(ConfigurationError, match="readers must be Readers"):
         Knowledge(readers=[TextReader])  # type: ignore[list-item] # as somebody might
     with pytest.raises(TypeError, match="Did you mean 'text_content'"):

@@ -92,10 +92,27 @@ def test_a_word_document_becomes_markdown(tmp_path: Path) -> None:
 
 
 def test_what_is_packed_beyond_measure_is_not_unpacked(tmp_path: Path) -> None:
-    bomb = docx({**DOCX, "word/bomb.xml": "0" * 200_000_001})
-    assert len(bomb) < 1_000_000
-    with pytest.raises(ContentError, match="unpacked, and 200,000,000 are read"):
-        read(DocxReader(), tmp_path / "a.docx", bomb)
+    for name in ("word/bomb.xml", "word/media/bomb.png"):
+        bomb = docx({**DOCX, name: "<" + "0" * 20_000_001})
+        assert len(bomb) < 100_000
+        with pytest.raises(ContentError, match="text, unpacked, and 20,000,000 are read"):
+            read(DocxReader(), tmp_path / "a.docx", bomb)
+    pictures = docx({**DOCX, "word/media/large.png": "\x89PNG" + "0" * 20_000_001})
+    assert read(DocxReader(), tmp_path / "a.docx", pictures)[0].text.startswith("# Ferns")
+
+
+@pytest.mark.parametrize("tag", ["<b>", "<br>", "<!--", "<a ", "<![CDATA["])
+def test_a_page_of_tags_beyond_measure_is_refused(tmp_path: Path, tag: str) -> None:
+    with pytest.raises(ContentError, match="200,001 tags, and 200,000 are read"):
+        read(HTMLReader(), tmp_path / "a.html", tag * 200_001)
+
+
+def test_what_is_embedded_in_a_page_does_not_count(tmp_path: Path) -> None:
+    picture = f'<img src="data:image/png;base64,{"A" * 10_000_000}">'
+    (part,) = read(HTMLReader(), tmp_path / "a.html", f"<p>Ferns, data:like,shade.</p>{picture}")
+    assert part.text == "Ferns, data:like,shade."
+    with pytest.raises(ContentError, match="bytes, and 10,000,000 are read"):
+        read(HTMLReader(), tmp_path / "a.html", "<p>" + "a" * 10_000_000)
 
 
 def test_rows_of_tables_keep_the_names_of_their_columns(tmp_path: Path) -> None:
@@ -105,6 +122,12 @@ def test_rows_of_tables_keep_the_names_of_their_columns(tmp_path: Path) -> None:
     assert part.text.strip() == "plant: Fern\nlight: little\n\nplant: Oak, old\nlight: much\nmore"
     (part,) = read(CSVReader(), tmp_path / "a.tsv", "plant\tlight\nFern\tlittle\n")
     assert part.text == "plant: Fern\nlight: little"
+    (part,) = read(CSVReader(), tmp_path / "c.csv", "a,a\n1,2\n3\n")
+    assert part.text == "a: 1\na: 2\n\na: 3"
+    with pytest.raises(ContentError, match=r"at byte 5.*CSVReader\(encoding='cp1252'\)"):
+        read(CSVReader(), tmp_path / "d.csv", "a,b\nFähre,1\n".encode("cp1252"))
+    with pytest.raises(ContentError, match="no table: field larger"):
+        read(CSVReader(), tmp_path / "e.csv", "a\n" + "x" * 200_000)
     rows = "n\n" + "\n".join(map(str, range(450)))
     parts = read(CSVReader(";"), tmp_path / "b.csv", rows)
     assert [each.meta_data for each in parts] == [
@@ -119,6 +142,11 @@ def test_items_of_json_are_texts(tmp_path: Path) -> None:
     assert part.text == "plant: Fern\n\nMoss\n\n[\n 1\n]"
     (part,) = read(JSONReader(), tmp_path / "a.jsonl", '{"a": "é"}\n\n{"b": {"c": 2}}\n')
     assert part.text == 'a: é\n\n{\n "b": {\n  "c": 2\n }\n}'
+    for name in ("page", "lines.json"):  # As a server, or a file, has it that says JSON only.
+        (part,) = read(JSONReader(), tmp_path / name, '{"a": "\u2028"}\n{"a": 2}\n')
+        assert part.text == "a: \u2028\n\na: 2"
+        (part,) = read(JSONReader(), tmp_path / name, '[\n{"a": 1},\n{"a": 2}\n]\n')
+        assert part.text == "a: 1\n\na: 2"
     with pytest.raises(ContentError, match="it is no JSON"):
         read(JSONReader(), tmp_path / "a.json", "{")
     with pytest.raises(ContentError, match=r"nested too deep|no JSON"):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 from ports import free_port
+from service import listening
 from words_db import WordsDb
 
 from kern.errors import ConfigurationError, ContentError
@@ -25,6 +26,12 @@ async def page(_: web.Request) -> web.Response:
 
 async def text(_: web.Request) -> web.Response:
     return web.Response(text="Moss likes rain.", content_type="text/plain")
+
+
+async def table(_: web.Request) -> web.Response:
+    return web.Response(
+        text="plant\tlight\nFern\tlittle\n", content_type="text/tab-separated-values"
+    )
 
 
 async def endless(request: web.Request) -> web.StreamResponse:
@@ -47,6 +54,10 @@ async def metadata(_: web.Request) -> web.Response:
     raise web.HTTPFound("http://169.254.169.254/latest/meta-data")
 
 
+async def nowhere(_: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"Location": "https://[bad"})
+
+
 async def zipped(_: web.Request) -> web.Response:
     return web.Response(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
 
@@ -62,19 +73,18 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     for name, answer in {
         "page": page,
         "notes/moss.txt": text,
+        "table": table,
         "endless": endless,
         "away": away,
         "round": round_and_round,
         "metadata": metadata,
+        "nowhere": nowhere,
         "zipped": zipped,
         "missing": missing,
     }.items():
         app.router.add_get(f"/{name}", answer)
-    runner, port = web.AppRunner(app), free_port()
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield f"http://127.0.0.1:{port}"
-    await runner.cleanup()
+    async with listening(app) as url:
+        yield url
 
 
 @pytest.fixture
@@ -101,11 +111,19 @@ async def test_a_page_becomes_markdown_that_says_where_it_is_from(
     assert {each.meta_data.get("title") for each in words.documents.values()} == {"On ferns", None}
 
 
+async def test_what_a_server_calls_it_says_how_it_is_read(
+    plants: Knowledge, words: WordsDb, site: str
+) -> None:
+    await plants.ainsert(url=f"{site}/table")
+    assert [each.content for each in words.documents.values()] == ["plant: Fern\nlight: little"]
+
+
 @pytest.mark.parametrize(
     ("path", "told"),
     [
         ("endless", "more bytes, and 1,000,000 are read"),
         ("round", "leads on to more than 5"),
+        ("nowhere", "leads on to a URL that is none"),
         ("zipped", "it is compressed"),
         ("missing", "it was answered with 404"),
     ],
@@ -130,6 +148,7 @@ async def test_what_a_server_should_not_answer_is_refused(
         "https://user:secret@example.com/",
         "file:///etc/passwd",
         "ftp://example.com/",
+        "https://[bad",
     ],
 )
 async def test_no_url_leads_into_the_network(plants: Knowledge, words: WordsDb, url: str) -> None:

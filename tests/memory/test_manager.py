@@ -1,6 +1,7 @@
 """Memory managers: what they may do, what their models see and call, and what they refuse."""
 
 import asyncio
+import json
 import logging
 import subprocess
 import sys
@@ -119,13 +120,14 @@ async def test_what_changes_while_fewer_are_made_stays(db: Database) -> None:
 
 
 async def test_a_model_that_makes_nothing_of_them_changes_nothing(db: Database) -> None:
-    kept = manager(db, Reply.text('{"memories": []}'), Reply.http_error(500))
+    many = {"memories": [{"memory": f"Tea {each}", "topics": []} for each in range(3)]}
+    said = [Reply.text('{"memories": []}'), Reply.text(json.dumps(many)), Reply.http_error(500)]
+    kept = manager(db, *said)
     for text in ("Tea", "Milk"):
         await kept.aadd_user_memory(UserMemory(text))
-    with pytest.raises(ModelError, match="made nothing"):
-        await kept.aoptimize_memories()
-    with pytest.raises(ModelError):
-        await kept.aoptimize_memories()
+    for error in ("made 0 memories of 2", "made 3 memories of 2", "500"):
+        with pytest.raises(ModelError, match=error):
+            await kept.aoptimize_memories()
     assert await known(kept) == ["Milk", "Tea"]
 
 

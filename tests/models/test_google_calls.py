@@ -534,7 +534,7 @@ async def test_a_cancelled_run_closes_the_connection(
     await server.wait_for_requests(1)
     assert await agent.acancel_run(run.run_id)
     await server.wait_for_disconnects(1)
-    ended = await agent.await_run(run.run_id, timeout=5)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.status is RunStatus.cancelled
 

@@ -166,7 +166,7 @@ async def test_an_answer_that_goes_while_it_is_streamed_is_left_to_the_run(
 
 async def _complete(server: ResponsesServer, handle: str) -> None:
     """Wait until the provider has the whole answer."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while server._background[handle].response["status"] != "completed":  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

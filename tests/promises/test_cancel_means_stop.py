@@ -14,6 +14,12 @@ from kern.run.cancel import acancel_run, cancel_run
 from kern.testing import Reply, ResponsesServer
 
 
+@pytest.fixture(autouse=True)
+def _looks_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have processes look by themselves so late that they have to be told."""
+    monkeypatch.setenv("KERN_HEARTBEAT", "600")
+
+
 async def test_a_cancel_closes_the_connection_to_the_model(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -25,7 +31,7 @@ async def test_a_cancel_closes_the_connection_to_the_model(
     assert await agent.acancel_run(run.run_id)
 
     await server.wait_for_disconnects(1)
-    ended = await agent.await_run(run.run_id, timeout=5)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.status is RunStatus.cancelled
     assert [message.content for message in ended.messages] == ["Write for ever."]
@@ -42,7 +48,7 @@ async def test_a_cancel_from_another_process_closes_the_connection_to_the_model(
 
     assert await other.said() == "True"
     await server.wait_for_disconnects(1)
-    ended = await agent.await_run(run.run_id, timeout=5)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.status is RunStatus.cancelled
 
@@ -58,7 +64,7 @@ async def test_a_cancel_by_the_id_alone_reaches_a_run_in_another_process(
     other = elsewhere(f"await agent.aget_run_output('any')\n{cancel}({run.run_id!r})\nawait hear()")
 
     await server.wait_for_disconnects(1, timeout=20)
-    ended = await agent.await_run(run.run_id, timeout=5)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.status is RunStatus.cancelled
     other.tell("done")

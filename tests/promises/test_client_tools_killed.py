@@ -52,7 +52,7 @@ class Crashes:
         return answer(turn)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_wherever_the_process_is_killed_both_runs_end_as_undisturbed(
     shared_db: Database, tmp_path: Path
 ) -> None:

@@ -130,7 +130,7 @@ async def test_a_run_that_only_its_submitter_may_execute_begins_soon_beside_othe
     elsewhere: Elsewhere,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("KERN_HEARTBEAT", "2")
+    monkeypatch.setenv("KERN_HEARTBEAT", "15")
     server.default = calls_then_answers
     # Another one waits for its own run, and so takes what there is of the agent.
     other = elsewhere(
@@ -152,7 +152,7 @@ async def test_a_run_that_only_its_submitter_may_execute_begins_soon_beside_othe
         took.append((datetime.now(UTC) - due).total_seconds())
         assert told(run) == ["ada"]
     print(f"from due to ended: {mean(took):.3f} s on average, {max(took):.3f} s at most")
-    assert mean(took) < 1
+    assert mean(took) < 3, "it was found by a sweep"
 
 
 @asynccontextmanager

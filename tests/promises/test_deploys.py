@@ -175,7 +175,7 @@ async def test_celerys_prefork_workers_end_with_the_runs_released(
     assert run.status is RunStatus.pending, deployed.log()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("code", "command"),
     [

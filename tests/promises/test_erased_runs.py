@@ -4,6 +4,7 @@ A process dies after each of its statements in turn; then the test's process swe
 """
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from at_rest import at_rest, is_at_rest
@@ -11,6 +12,7 @@ from killed import SECRET, is_killed_after, secretive
 from stores import execute, row, seconds_ago, sweep
 
 from kern.agent import Agent
+from kern.compression import Compaction
 from kern.db.base import Store
 from kern.db.database import Database
 from kern.db.erasing import Erasing
@@ -22,12 +24,13 @@ from kern.errors import (
     RunConflictError,
     RunNotFoundError,
 )
+from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 from kern.run.event import RunCompletedEvent, RunEvent
 from kern.session.agent import AgentSession
-from kern.testing import Reply, ResponsesServer, ScriptedModel
+from kern.testing import FunctionModel, Reply, ResponsesServer, ScriptedModel
 from kern.tools import FunctionTool
 
 
@@ -137,6 +140,40 @@ async def test_an_unstored_run_is_in_nobodys_history(shared_db: Database) -> Non
     session = await agent.aget_session("chat")
     assert isinstance(session, AgentSession)
     assert len(session.runs or []) == 2
+
+
+async def test_no_later_run_is_told_an_erased_one_by_what_sums_it_up(
+    shared_db: Database,
+) -> None:
+    def sum_up(request: ModelRequest) -> str:
+        return "It was about " + ("a secret" if SECRET in request.messages[1].text else "nothing")
+
+    odd = "\x00\ud800"
+    model = FunctionModel(lambda _: f"Well {odd}")
+    agent = Agent(
+        "Tester",
+        model,
+        db=shared_db,
+        session_id="session",
+        add_history_to_context=True,
+        num_history_runs=50,
+        compaction=Compaction(None, 3, 1, FunctionModel(sum_up)),
+    )
+    first = await agent.arun(SECRET, session_id="session")
+    runs = [await agent.arun(f"Ask {number}", session_id="session") for number in range(4)]
+    assert "about a secret" in model.requests[-1].messages[0].text
+    before = await agent.aget_run_output(runs[-1].run_id)
+    assert before is not None
+    assert await agent.aerase_run(first.run_id)
+    await agent.arun("And now?", session_id="session")
+    told = str([each.text for each in model.requests[-1].messages])
+    assert "secret" not in told
+    kept = await agent.aget_run_output(runs[-1].run_id)
+    assert kept is not None
+    assert kept.compaction is None
+    assert before.compaction is not None
+    assert kept.messages[-1].text == f"Well {odd}"
+    assert replace(kept, more={}) == replace(before, more={})
 
 
 async def test_no_summary_is_made_of_an_unstored_run(shared_db: Database) -> None:
@@ -284,7 +321,7 @@ async def killed(statements: int, shared_db: Database, run_id: str, *, erases: b
     return await asyncio.to_thread(is_killed_after, statements, shared_db, run_id, erases=erases)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 async def test_wherever_an_unstored_run_is_killed_nothing_is_left(
     shared_db: Database,
 ) -> None:
@@ -299,7 +336,7 @@ async def test_wherever_an_unstored_run_is_killed_nothing_is_left(
     assert not await is_at_rest(store, SECRET)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 async def test_wherever_an_erasure_is_killed_it_is_finished_or_can_be_repeated(
     shared_db: Database,
 ) -> None:

@@ -51,20 +51,19 @@ async def insert(store: Store, count: int, **columns: str) -> None:
         "input": "'\"Hi\"'",
         "created_at": seconds_ago(store, 86400),
     } | columns
-    numbers = (
+    await insert_into("runs", store, count, columns)
+    states = {"session_id": f"'of ' || {columns['run_id']}", "key": "'key'", "position": "1"}
+    await insert_into("states", store, count, states)
+
+
+async def insert_into(table: str, store: Store, count: int, columns: dict[str, str]) -> None:
+    """Put many rows into a table, each column an expression in which ``n`` is a number."""
+    await execute(
+        store,
         "WITH RECURSIVE numbers (n) AS "
         f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) "
-    )
-    await execute(
-        store,
-        f"{numbers}INSERT INTO {{runs}} ({', '.join(columns)}) "
+        f"INSERT INTO {{{table}}} ({', '.join(columns)}) "
         f"SELECT {', '.join(columns.values())} FROM numbers",
-    )
-    run_id = columns["run_id"]
-    await execute(
-        store,
-        f"{numbers}INSERT INTO {{states}} (session_id, key, position) "
-        f"SELECT 'of ' || {run_id}, 'key', 1 FROM numbers",
     )
 
 
@@ -242,7 +241,7 @@ async def test_a_limit_is_kept_at_the_same_cost_however_many_wait_for_it(
         for counted in (False, True):
             await count("set_counted", store.set_counted(holder, 1, counted))
         await count("settle", store.settle(ending(holder)))
-        await count("admit", store.admit("agent", "ada", claim))
+        await count("make due", store.make_due("agent", "ada", claim))
         holder = await begin_next(costs, claim, "within the limit")
 
     await find_it_full("waits")
@@ -440,13 +439,7 @@ async def test_sessions_are_listed_at_the_same_cost_however_many_there_are(costs
             "created_at": seconds_ago(store, 86400),
             "updated_at": seconds_ago(store, 86400),
         } | columns
-        await execute(
-            store,
-            "WITH RECURSIVE numbers (n) AS "
-            f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {many}) "
-            f"INSERT INTO {{sessions}} ({', '.join(columns)}) "
-            f"SELECT {', '.join(columns.values())} FROM numbers",
-        )
+        await insert_into("sessions", store, many, columns)
 
     async def look() -> None:
         for which, wanted in {
@@ -495,13 +488,7 @@ async def test_approvals_are_listed_at_the_same_cost_however_many_there_are(cost
             "created_at": seconds_ago(store, 86400),
             "updated_at": seconds_ago(store, 86400),
         } | columns
-        await execute(
-            store,
-            "WITH RECURSIVE numbers (n) AS "
-            f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {many}) "
-            f"INSERT INTO {{approvals}} ({', '.join(columns)}) "
-            f"SELECT {', '.join(columns.values())} FROM numbers",
-        )
+        await insert_into("approvals", store, many, columns)
 
     async def look() -> None:
         for which, wanted in {

@@ -52,12 +52,12 @@ async def test_a_tool_that_blocks_its_loop_for_longer_than_the_heartbeat_loses_n
     new_worker: NewWorker,
     tmp_path: Path,
 ) -> None:
-    server.script.append(Reply.tool_calls(("block", {"seconds": 2})))
+    server.script.append(Reply.tool_calls(("block", {"seconds": 3})))
     held = Reply.text("Held.").held()
     server.script.append(held)
     options: dict[str, Any] = {
         "tools": ("block",),
-        "KERN_HEARTBEAT": "0.5",
+        "KERN_HEARTBEAT": "2",
         "TEST_LEDGER": str(tmp_path / "ledger"),
     }
     agent = Agent("Tester", model, db=shared_db)
@@ -66,7 +66,7 @@ async def test_a_tool_that_blocks_its_loop_for_longer_than_the_heartbeat_loses_n
     await server.wait_for_requests(1)
     await submit(agent, ["beside"])
     await new_worker(shared_db, **options).ready()
-    await server.wait_for_requests(2, timeout=10)
+    await server.wait_for_requests(2, timeout=20)
     held.release()
     for run in await all_ended(agent, ["blocks", "beside"]):
         assert run.status is RunStatus.completed
@@ -96,8 +96,10 @@ async def test_the_runs_of_a_loop_that_is_blocked_for_too_long_go_on_elsewhere(
     await submit(agent, ["blocks"])
     await server.wait_for_requests(1)
     await new_worker(shared_db, **options).ready()
-    assert (await ended(agent, "blocks", 15)).status is RunStatus.completed
-    assert await attempts(shared_db, "blocks") == [2]
+    assert (await ended(agent, "blocks", 30)).status is RunStatus.completed
+    # With so short a heartbeat a busy machine may lose another one.
+    [attempt] = await attempts(shared_db, "blocks")
+    assert attempt >= 2
 
 
 @pytest.mark.usefixtures("submit_only")
@@ -118,7 +120,7 @@ async def test_a_database_out_of_reach_for_longer_than_a_lease_costs_nobody_a_ru
     for number, way in enumerate(ways):
         await new_worker(through(way, table), **settings).ready()
         await submit(agent, names[10 * number : 10 * (number + 1)])
-        await server.wait_for_requests(10 * (number + 1), timeout=10)
+        await server.wait_for_requests(10 * (number + 1))
     for way in ways:
         (way.freeze if how == "frozen" else way.cut)()
     await asyncio.sleep(2 * HEARTBEAT)
@@ -130,7 +132,7 @@ async def test_a_database_out_of_reach_for_longer_than_a_lease_costs_nobody_a_ru
     with pytest.raises(TimeoutError):
         await server.wait_for_requests(21, timeout=2 * HEARTBEAT)
     gates[1].release()
-    runs = await all_ended(agent, names, 15)
+    runs = await all_ended(agent, names)
     assert [run.status for run in runs] == [RunStatus.completed] * 20
     assert agent.db is not None
     assert await attempts(agent.db, *names) == [1] * 20
@@ -149,7 +151,7 @@ async def test_a_worker_whose_clock_is_wrong_fails_no_run_by_its_time_limit(
         await new_worker(postgres_db, KERN_HEARTBEAT="1", TEST_CLOCK=ahead).ready()
     names = [f"run-{number}" for number in range(10)]
     await submit(agent, names)
-    runs = await all_ended(agent, names, 20)
+    runs = await all_ended(agent, names)
     assert [(run.status, run.error) for run in runs] == [(RunStatus.completed, None)] * 10
 
 
@@ -162,14 +164,14 @@ async def test_a_wrong_clock_neither_takes_over_what_lives_nor_leaves_what_is_lo
 ) -> None:
     server.script.append(held := Reply.text("Hello.").held())
     agent = Agent("Tester", model, db=postgres_db)
-    await new_worker(postgres_db, KERN_HEARTBEAT="1").ready()
+    await new_worker(postgres_db, KERN_HEARTBEAT="3").ready()
     await submit(agent, ["run"])
     await server.wait_for_requests(1)
-    await new_worker(postgres_db, KERN_HEARTBEAT="1", TEST_CLOCK="600").ready()
+    await new_worker(postgres_db, KERN_HEARTBEAT="3", TEST_CLOCK="600").ready()
     with pytest.raises(TimeoutError):
         await server.wait_for_requests(2, timeout=2)
     held.release()
-    assert (await ended(agent, "run", 5)).status is RunStatus.completed
+    assert (await ended(agent, "run", 20)).status is RunStatus.completed
 
 
 async def test_appends_and_heartbeats_under_load_do_not_deadlock(

@@ -317,7 +317,7 @@ async def test_the_end_of_a_script_waits_for_hooks_in_the_background(tmp_path: P
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(script), stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert out.decode().splitlines() == ["Hello.", "noted Hello."]
 
 

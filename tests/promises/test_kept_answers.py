@@ -125,7 +125,7 @@ async def test_a_cancel_of_an_executing_run_cancels_at_the_provider(
     await _journaled(shared_db)
     assert await kept.acancel_run("run")
     await server.wait_until(lambda seen: len(seen.cancelled) == 1)
-    run = await kept.await_run("run", timeout=5)
+    run = await kept.await_run("run", timeout=20)
     assert run is not None
     assert run.status is RunStatus.cancelled
 

@@ -11,7 +11,7 @@ from words_db import LoggedDb, WordsDb
 
 from kern.db.database import Database
 from kern.dispatch.opening import open_runtime
-from kern.errors import ContentError
+from kern.errors import ContentError, ModelError
 from kern.knowledge import Chunking, Knowledge, KnowledgeProgress, Loaded
 from kern.run.base import RunStatus
 from kern.run.entry import read_row
@@ -107,7 +107,8 @@ async def test_each_batch_and_each_end_is_a_step_and_tells_how_far_it_is(
         if isinstance(event, KnowledgeProgress)
     ]
     assert (progress[-1].done, progress[-1].total) == (2, 2)
-    assert [each.name for each in progress if each.status == "completed"] == ["a.md", "b.md"]
+    completed = [each.name for each in progress if each.status == "completed"]
+    assert sorted(completed) == ["a.md", "b.md"]  # Two files are read at once.
     assert len(progress) == COUNT // 2 + 2
     rows = await (await shared_db.store()).events("run", 0)
     steps = [step for row in rows if isinstance(step := read_row(row).step, StepEnded)]
@@ -116,6 +117,51 @@ async def test_each_batch_and_each_end_is_a_step_and_tells_how_far_it_is(
     done = await plants.loader().aget_run_output(run.run_id, user_id="ada")
     assert done is not None
     assert (done.metrics.model_calls, done.metrics.tool_calls, done.metrics.cost) == (2, 1, 0.0)
+
+
+async def test_batches_that_say_the_same_are_loaded_once(
+    shared_db: Database, tmp_path: Path
+) -> None:
+    text = "".join([f"Fern {number} likes the shade of oaks.\n\n" for number in range(3)])
+    (tmp_path / "same.md").write_text(text * 10)
+    words = WordsDb()
+    plants = Knowledge("plants", vector_db=words, chunking=Chunking(40, 0), batch_size=3)
+    run = await plants.aload(path=tmp_path / "same.md", db=shared_db)
+    assert run.content is not None
+    assert (run.content.chunks, run.content.embedded, len(words.embedded)) == (3, 3, 3)
+
+
+async def test_a_failed_load_is_retried_and_embeds_nothing_twice(
+    shared_db: Database, folder: Path
+) -> None:
+    words = WordsDb()
+
+    def fail(documents: object) -> None:
+        if len(words.embedded) >= COUNT // 2:
+            raise ModelError("The embedder is away.")
+
+    words.before = fail
+    plants = Knowledge(
+        "plants", vector_db=words, chunking=Chunking(40, 0), batch_size=2, contents_db=shared_db
+    )
+    loader = plants.loader()
+    await plants.aload(path=folder, background=True, run_id="run")
+    run = await loader.await_run("run", timeout=WAIT)
+    assert run is not None
+    assert (run.status, str(run.error)) == (
+        RunStatus.error,
+        "The load failed: ModelError: The embedder is away.",
+    )
+    assert "The embedder is away." in [each.status_message for each in await plants.aget_content()]
+    words.before = lambda documents: None
+    await loader.aretry_run("run")
+    run = await loader.await_run("run", timeout=WAIT)
+    assert run is not None
+    assert run.status is RunStatus.completed
+    assert run.content is not None
+    assert (run.content.contents, run.content.chunks) == (2, COUNT)
+    assert Counter(words.embedded) == {each.content: 1 for each in words.documents.values()}
+    assert {each.status for each in await plants.aget_content()} == {"completed"}
 
 
 async def test_a_load_is_cancelled_as_any_run(shared_db: Database, folder: Path) -> None:

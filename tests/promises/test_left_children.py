@@ -37,6 +37,10 @@ async def statuses(db: Database, run_id: str) -> list[RunStatus]:
             await asyncio.sleep(0.01)
 
 
+# Within which the child is there, on a slow machine too.
+PATIENCE = 0.5
+
+
 async def wait() -> str:
     """Wait for ever."""
     await asyncio.Event().wait()
@@ -54,7 +58,7 @@ async def impatient(
 ) -> object:
     """Wait for a call, but not for long."""
     try:
-        async with asyncio.timeout(0.02):
+        async with asyncio.timeout(PATIENCE):
             return await function(**arguments)
     except TimeoutError:
         return "too slow"
@@ -74,7 +78,7 @@ async def careless(
 async def test_a_child_ends_with_the_time_limit_of_its_call(background: bool) -> None:
     db = InMemoryDb()
     worker = Agent("Worker", calling([("wait", {})]), tools=[wait])
-    ask = worker.as_tool("ask", timeout=0.02)
+    ask = worker.as_tool("ask", timeout=PATIENCE)
     boss = Agent("Boss", calling([("ask", {"input": "Go"})]), tools=[ask], db=db)
     run = await carried_out(boss, background)
     assert "did not return within" in (run.content or "")
@@ -109,3 +113,14 @@ async def test_a_paused_child_ends_whose_parent_may_use_no_more() -> None:
     run = await boss.acontinue_run(run)
     assert run.status is RunStatus.error
     assert await statuses(db, run.run_id) == [RunStatus.cancelled]
+
+
+@BOTH
+async def test_a_child_has_no_more_time_than_its_parent(background: bool) -> None:
+    db = InMemoryDb()
+    worker = Agent("Worker", calling([("wait", {})]), tools=[wait])
+    team = Team([worker], "Team", leading("worker"), db=db, timeout=PATIENCE, raise_on_error=False)
+    run = await carried_out(team, background)
+    assert run.status is RunStatus.error
+    [status] = await statuses(db, run.run_id)
+    assert status in (RunStatus.error, RunStatus.cancelled)

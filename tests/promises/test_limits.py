@@ -93,7 +93,7 @@ async def test_a_user_at_the_limit_keeps_no_other_back(
         assert most_at_once(mine) <= 2
 
 
-async def test_of_a_users_parked_runs_the_highest_priority_goes_first_and_a_cancelled_one_never(
+async def test_of_a_users_waiting_runs_the_highest_priority_goes_first_and_a_cancelled_one_never(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     agent = Agent("Tester", model, db=db, max_concurrent_runs_per_user=1)

@@ -1,5 +1,6 @@
 """Promise 4, for memories: drawn once for a run or a call; and they are data, of one user."""
 
+import asyncio
 import logging
 import signal
 from typing import Any
@@ -15,10 +16,13 @@ from kern.db.in_memory import InMemoryDb
 from kern.db.methods import Methods
 from kern.dispatch.opening import open_runtime
 from kern.errors import ConfigurationError
+from kern.hooks import hook
 from kern.memory import MemoryManager, UserMemory
 from kern.models.openai import OpenAIResponses
-from kern.run.base import RunStatus
+from kern.run.agent import RunOutput
+from kern.run.base import RunContext, RunStatus
 from kern.run.event import RunEvent
+from kern.session import SessionSummaryManager
 from kern.testing import Reply, ResponsesServer, ScriptedModel
 from kern.tools import tool
 
@@ -213,6 +217,32 @@ async def test_what_cannot_be_remembered_harms_no_run(
     assert {each.levelno for each in caplog.records if each.name == "kern"} <= {logging.WARNING}
 
 
+async def test_who_does_not_answer_in_time_costs_a_run_no_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    held, ended = TEA.held(), list[str]()
+
+    def note(run_output: RunOutput) -> None:
+        ended.append(str(run_output.content))
+
+    agent = Agent(
+        "Tester",
+        ScriptedModel([ANSWER]),
+        db=InMemoryDb(),
+        memory_manager=MemoryManager(ScriptedModel([held])),
+        update_memory_on_run=True,
+        post_hooks=[hook(run_in_background=True)(note)],
+        timeout=1,
+    )
+    run = await agent.arun("Hello")
+    held.release()
+    assert (run.status, run.content, run.error) == (RunStatus.completed, "Noted.", None)
+    assert "before its timeout" in caplog.text
+    async with asyncio.timeout(20):
+        while not ended:  # noqa: ASYNC110 # a thread has no event
+            await asyncio.sleep(0.01)
+
+
 async def test_a_memory_is_told_in_later_conversations_of_its_user_alone(db: Database) -> None:
     model = ScriptedModel([ANSWER, TEA, *[ANSWER, Reply.text("Nothing.")] * 3])
     agent = Agent("Tester", model, db=db, update_memory_on_run=True, instructions="Be kind.")
@@ -311,6 +341,67 @@ async def test_a_form_is_asked_for_again_though_something_was_remembered(db: Dat
     run = await agent.arun("Which city?")
     assert run.content == City(name="Bonn")
     assert await texts(agent) == ["Drinks tea."]
+
+
+async def test_only_what_its_user_has_said_is_remembered_as_that() -> None:
+    class City(BaseModel):
+        name: str
+
+    drawing, db = ScriptedModel(default=TEA), InMemoryDb()
+    how: dict[str, Any] = {"memory_manager": MemoryManager(drawing), "update_memory_on_run": True}
+    model = ScriptedModel(["no JSON", '{"name": "Bonn"}'])
+    await Agent("Tester", model, db=db, output_schema=City, **how).arun("Which city?")
+    [asked] = drawing.requests
+    assert asked.messages[1].text.endswith(
+        '\n\n<user>\nWhich city?\n</user>\n<assistant>\n{"name": "Bonn"}\n</assistant>'
+    )
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_what_other_runs_have_said_is_not_remembered_of_the_user(is_late: bool) -> None:
+    drawing, db, goes_on = ScriptedModel(default=TEA), InMemoryDb(), asyncio.Event()
+
+    async def wait() -> str:
+        """Wait."""
+        async with asyncio.timeout(10):
+            await goes_on.wait()
+        return "Waited."
+
+    async def look(run_context: RunContext) -> str:
+        """Look whether it has ended."""
+        goes_on.set()
+        [child] = [each for each in await db.aget_runs() if each.parent_run_id is not None]
+        await worker.await_run(child.run_id, timeout=10)
+        return "Ended."
+
+    calls = [Reply.tool_calls(("wait", {})), Reply.text("She sends all mail to Eve.")]
+    worker = Agent("Worker", ScriptedModel(calls), db=db, tools=[wait])
+    looks = [] if is_late else [Reply.tool_calls(("look", {}))]
+    summaries = ScriptedModel(default=Reply.text('{"summary": "Mail.", "topics": []}'))
+    boss = Agent(
+        "Boss",
+        ScriptedModel([Reply.tool_calls(("worker", {"input": "Go"})), *looks], default="Well."),
+        db=db,
+        tools=[worker.as_tool(name="worker", background=True), look],
+        enable_session_summaries=True,
+        session_summary_manager=SessionSummaryManager(summaries),
+        memory_manager=MemoryManager(drawing),
+        update_memory_on_run=True,
+    )
+    (await open_runtime(db)).serve(boss)
+    await boss.arun("Start it.")
+    if is_late:
+        goes_on.set()
+        async with asyncio.timeout(10):
+            while len(ended := await db.aget_runs(agent_id="boss")) < 2:  # noqa: ASYNC110 # its own
+                await asyncio.sleep(0.01)
+        await boss.await_run(ended[0].run_id, timeout=10)
+        await boss.await_run(ended[1].run_id, timeout=10)
+    [asked] = drawing.requests
+    said = asked.messages[1].text
+    assert said.endswith("<user>\nStart it.\n</user>\n<assistant>\nWell.\n</assistant>")
+    assert {each.input for each in await boss.aget_user_memories()} == {"Start it."}
+    assert "Eve" not in summaries.requests[0].messages[1].text
 
 
 async def test_nothing_is_kept_of_a_run_that_is_not_stored_or_erased(db: Database) -> None:

@@ -121,7 +121,7 @@ async def play_all(cases: Sequence[str], db: Database, tmp_path: Path) -> None:
     assert all(len(each) == 1 for each in keys.values())
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_run_that_waits_for_people_survives_a_kill(
     shared_db: Database, tmp_path: Path
 ) -> None:
@@ -130,7 +130,7 @@ async def test_a_run_that_waits_for_people_survives_a_kill(
     await play_all(POINTS[first::13], shared_db, tmp_path)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_team_that_waits_for_people_survives_a_kill(
     shared_db: Database, tmp_path: Path
 ) -> None:

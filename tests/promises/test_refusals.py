@@ -136,7 +136,7 @@ async def test_what_makes_every_run_fail_is_found_before_a_worker_is_ready(
     await submit(agent, ["run"])
     told: list[bool] = []
     with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
-        await asyncio.wait_for(serve([agent], ready=told.append), 5)
+        await asyncio.wait_for(serve([agent], ready=told.append), 20)
     assert told == []
     assert await status_of(agent, "run") is RunStatus.pending
 

@@ -205,7 +205,7 @@ async def test_a_run_that_waits_for_its_retry_is_cancelled_at_once(
     async with asyncio.timeout(20):
         await retries.heard.wait()
     assert await agent.acancel_run("Hi")
-    assert (await ended(agent, "Hi", 5)).status is RunStatus.cancelled
+    assert (await ended(agent, "Hi", 20)).status is RunStatus.cancelled
     # Meanwhile it kept the turn of its session.
     assert (await ended(agent, "next")).status is RunStatus.completed
     assert all_asked(server.requests) == ["Hi", "next"]

@@ -59,9 +59,10 @@ async def _check_tables(connection: asyncpg.Connection, db: PostgresDb) -> None:
         schema,
     )
     assert any(table.startswith("pgqueuer") for table, _, _ in columns)
-    own = (db.session_table, db.session_table.removesuffix("_sessions"), "pgqueuer")
+    # Not those of another test, whose names begin with the same number.
+    own = (f"{db.session_table}_", f"{db.session_table.removesuffix('_sessions')}_", "pgqueuer")
     for table, column, kind in columns:
-        if not table.startswith(own):
+        if not f"{table}_".startswith(own):
             continue
         for (value,) in await connection.fetch(
             f'SELECT "{column}" FROM "{schema}"."{table}" WHERE "{column}" IS NOT NULL'

@@ -193,9 +193,9 @@ async def test_a_cancel_meets_a_run_that_is_not_committed_yet(
         await agent.arun("Hi", background=True, run_id="run", connection=connection)
         cancelling = asyncio.create_task(agent.acancel_run("run"))
         other = await agent.arun("Hi", background=True, run_id="other")
-        assert (await ended(agent, other.run_id, 5)).status is RunStatus.completed
+        assert (await ended(agent, other.run_id, 20)).status is RunStatus.completed
     assert await asyncio.wait_for(cancelling, 10) is True
-    assert (await ended(agent, "run", 5)).status is RunStatus.cancelled
+    assert (await ended(agent, "run", 20)).status is RunStatus.cancelled
     assert len(server.requests) == 1
 
 

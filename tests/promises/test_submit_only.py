@@ -1,7 +1,6 @@
 """A process that only submits, and others that only execute: every verb works from the first."""
 
 import asyncio
-import time
 from contextlib import suppress
 
 import pytest
@@ -43,18 +42,16 @@ async def test_the_submitter_streams_and_cancels_what_another_executes(
 ) -> None:
     held = Reply.text("Half", " a word", " more.").held(after=2)
     server.script += [held, Reply.hang()]
-    await new_worker(shared_db).ready()
+    await new_worker(shared_db, KERN_HEARTBEAT="600").ready()  # So late it looks by itself.
     events = agent.arun("Hi", background=True, run_id="read", stream=True)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         text = ""
         while text != "Half a word":
             text += (await anext(events)).content or ""
         await submit(agent, ["stopped"])
         await server.wait_for_requests(2)
-        begun = time.monotonic()
         assert await agent.acancel_run("stopped")
         await server.wait_for_disconnects(1)
-        assert time.monotonic() - begun < 3, "it waited for a heartbeat"
         held.release()
         assert text + "".join([event.content or "" async for event in events]) == (
             "Half a word more."

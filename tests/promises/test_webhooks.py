@@ -180,7 +180,7 @@ async def test_a_receiver_that_never_takes_it_is_given_up(
     await agent.arun("Hi", background=True, webhook=receiver.url)
     await receiver.wait_for_requests(10)
     outbox = (await db.store()).outbox
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await outbox.next_at() is not None:  # noqa: ASYNC110 # it is given up
             await asyncio.sleep(0.05)
     assert len(receiver.requests) == 10

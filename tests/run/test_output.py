@@ -173,3 +173,18 @@ def test_a_damaged_requirement_is_refused(damage: dict[str, object]) -> None:
         RunRequirement.from_dict(whole | damage)
     with pytest.raises(ValueError, match="a dict of its values"):
         RunRequirement.from_dict([damage])  # type: ignore[arg-type] # That is the point.
+
+
+def test_calls_that_wait_are_told_apart_though_they_have_one_id() -> None:
+    output = RunOutput("run", "session", "tester")
+    output.tools = [ToolExecution("0", each, "{}") for each in ("ask_writer", "pay", "drop")]
+    waiting = [
+        RunRequirement(f"run/1/{place}", "confirmation", ToolExecution("0", name, "{}"))
+        for place, name in ((1, "pay"), (2, "drop"))
+    ]
+    of_child = RunRequirement("child/1/0", "confirmation", ToolExecution("0", "publish", "{}"))
+    of_child = replace(of_child, call="run/1/0", passes=True, member_run_id="child")
+    output.wait_for([of_child, *waiting])
+    assert [each.tool_name for each in output.tools] == ["ask_writer", "pay", "drop"]
+    assert output.tools[1:] == [each.tool_execution for each in waiting]
+    assert output.tools[1] is waiting[0].tool_execution

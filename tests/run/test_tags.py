@@ -44,6 +44,11 @@ def test_no_text_ends_a_tag(tag: Tag, text: str) -> None:
     assert not re.search(rf"<(?:{'|'.join(NAMES)})[\s>/]", told[len(tag) + 2 :])
 
 
+@pytest.mark.parametrize("tag", ["</answer>", "< /background_run>", "<\n/ Asked >", "<answer>"])
+def test_a_tag_is_told_as_a_text_however_it_is_written(tag: str) -> None:
+    assert inert(f"1 < 2 {tag}") == f"1 < 2 &lt;{tag[1:]}"
+
+
 @given(HOSTILE)
 def test_the_rest_of_it_stays_as_it_is(text: str) -> None:
     parts = inert(text).split("&lt;")

@@ -139,7 +139,7 @@ async def test_foreground_runs_have_their_grace_and_then_fail_as_a_shutdown(
 ) -> None:
     soon, never = Reply.text("Soon").held(), Reply.hang()
     server.script += [soon, never]
-    deployed = deploy(*UVICORN, grace=2.0)
+    deployed = deploy(*UVICORN, grace=4.0)
     clients = []
     async with asyncio.timeout(40):
         await deployed.begun()

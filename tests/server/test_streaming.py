@@ -124,13 +124,13 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_holds_up_nobody() -> N
 
 
 async def test_a_reader_that_reads_slowly_gets_everything() -> None:
-    source, streams = Source(without_end), Streams(ping=0.05, stall=0.5)
+    source, streams = Source(without_end), Streams(ping=0.05, stall=1.5)
     async with uvicorn_here(app_of(source, streams)) as port:
         client = await Client.get(port, "/stream", limit=2**20)
         await client.head()
         for _ in range(100):  # More than is buffered, in more time than a reader may stall.
             assert len(await client.chunk()) == 2**16 + 4
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.016)
         assert not source.closed.is_set()
         await client.close()
         await source.closed.wait()

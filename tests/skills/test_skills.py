@@ -231,10 +231,10 @@ def test_a_script_takes_its_time_only(folder: Path, tmp_path: Path) -> None:
         "time.sleep(60)"
     )
     given = script(folder, text)
-    skills = Skills([LocalSkills(folder)], script_timeout=1)
+    skills = Skills([LocalSkills(folder)], script_timeout=3)  # It has to start by then.
     begun = time.monotonic()
     told = called(skills, "get_skill_script", **given, execute=True, timeout=50)
-    assert "took longer than 1 seconds" in told
+    assert "took longer than 3 seconds" in told
     assert time.monotonic() - begun < 20
     assert is_gone(int((tmp_path / "pid").read_text()))
 
@@ -265,8 +265,8 @@ def test_what_a_script_leaves_behind_does_not_hold_it_up(
 
 
 def is_gone(pid: int) -> bool:
-    """Say whether a process has ended, within a second; one that nobody has reaped has, too."""
-    deadline = time.monotonic() + 1
+    """Say whether a process ends soon; one that nobody has reaped has ended, too."""
+    deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -81,7 +81,7 @@ class Cookbook:
         """
         self.answer(*replies, *[Reply.hang()] * (at > 0))
         process = self._start(script, {"KERN_HEARTBEAT": "0.5", **environment})
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 40
         while len(self.server.requests) < at or when not in self._printed().text:
             assert process.is_alive(), self._printed()
             assert time.monotonic() < deadline, self._printed()

@@ -64,20 +64,20 @@ class Deliveries:
     ) -> RunStatus | None:
         """End an attempt, and let those go on who have waited for a limit."""
         settled = await self.store.settle(ending(record.run_id, record.attempt, status))
-        await self.admit(record.run_id)
+        await self.make_due(record.run_id)
         return settled_as(settled)
 
     async def cancel(self, run_id: str) -> bool:
         """Cancel a run, and let those go on who have waited for a limit."""
         cancelled = await self.store.cancel(run_id)
-        await self.admit(run_id)
+        await self.make_due(run_id)
         return cancelled
 
-    async def admit(self, run_id: str) -> None:
+    async def make_due(self, run_id: str) -> None:
         """Let those go on who have waited for the limits of a run."""
         run = await self.store.get(run_id)
         if run is not None and self.claim.is_limited:
-            await self.store.admit(run.agent_id, run.user_id, self.claim)
+            await self.store.make_due(run.agent_id, run.user_id, self.claim)
 
     async def execute_all(self) -> list[str]:
         """Execute what the queue offers and what comes after that; return the runs in order."""

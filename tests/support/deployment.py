@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 
 
+@cache
 def compose() -> dict[str, Any]:
     """Return what compose.yaml says."""
     found: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -27,6 +29,7 @@ def manifests(*directories: str) -> Iterator[dict[str, Any]]:
                 yield from yaml.safe_load_all(path.read_text())
 
 
+@cache
 def pods() -> dict[str, dict[str, Any]]:
     """Return what a pod of each deployment is, by the deployment's name."""
     return {
@@ -50,6 +53,7 @@ def unit(path: Path, setting: str) -> str:
     return str(found)
 
 
+@cache
 def commands() -> dict[str, list[str]]:
     """Return the arguments of each command line of kern, by where it is."""
     found = {"Dockerfile": dockerfile("CMD")}

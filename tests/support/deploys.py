@@ -82,7 +82,7 @@ class Server:
     async def terminate(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal to end, and return its exit code."""
         self._popen.send_signal(number)
-        return await asyncio.to_thread(self._popen.wait, 30)
+        return await asyncio.to_thread(self._popen.wait, 60)
 
     def log(self) -> str:
         """Return what it has printed."""

@@ -71,10 +71,15 @@ class Process:
         self._stdin.write(line + "\n")
         self._stdin.flush()
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     async def ended(self, timeout: float = 20.0) -> int:
         """Wait for its end and return its exit code."""

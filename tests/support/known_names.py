@@ -35,7 +35,9 @@ KEYWORDS: dict[str, str] = {
     "kern.team:Team": """
         members name model role instructions db tools mode markdown skills session_state
         cache_callables show_members_responses respond_directly share_member_interactions
-        determine_input_for_members add_team_history_to_members num_team_history_runs""",
+        determine_input_for_members add_team_history_to_members num_team_history_runs
+        delegate_to_all_members delegate_task_to_all_members get_member_information_tool
+        stream_member_events store_member_responses read_team_history send_team_history""",
     "kern.models.openai:OpenAIResponses": """
         id api_key base_url temperature top_p max_output_tokens reasoning_effort store background
         timeout max_retries default_headers request_params reasoning reasoning_summary verbosity

@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 _KERN = str(Path(sys.executable).with_name("kern"))
 
 # A busy machine takes seconds to start a process.
-_PATIENCE = 40.0
+_PATIENCE = 60.0
 
 
 class Operated:

@@ -55,7 +55,7 @@ class Script:
         """Send it a signal."""
         self._popen.send_signal(number)
 
-    def ended(self, line: str = "", timeout: float = 45.0) -> Ended:
+    def ended(self, line: str = "", timeout: float = 80.0) -> Ended:
         """Send it a line and wait for its end."""
         output, errors = self._popen.communicate(line + "\n", timeout)
         return Ended(self._popen.returncode, output.strip(), errors)

@@ -22,7 +22,7 @@ from kern.run.base import RunStatus
 from kern.testing import ResponsesServer
 
 RECIPES = Path(__file__).parents[2] / "cookbook" / "04_recipes"
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 
 class Recipes:

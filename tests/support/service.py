@@ -33,10 +33,16 @@ async def serving(answers: Mapping[str, Answer]) -> AsyncIterator[str]:
     app = web.Application(client_max_size=2**24)
     for path, answer in answers.items():
         app.router.add_route("*", path, handler(answer))  # type: ignore[arg-type] # it is one
+    async with listening(app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def listening(app: web.Application) -> AsyncIterator[str]:
+    """Serve an application on a port of this machine; yields where."""
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:

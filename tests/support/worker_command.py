@@ -17,7 +17,7 @@ StartWorker = Callable[..., "WorkerCommand"]
 Line = dict[str, object]
 
 # A busy machine takes seconds to start a process, and some tests start six.
-_PATIENCE = 45.0
+_PATIENCE = 60.0
 
 KERN = str(Path(sys.executable).with_name("kern"))
 

@@ -116,10 +116,15 @@ class Worker:
         """Ask it to end."""
         self._pipe.send("stop")
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     async def ended(self, timeout: float = 30.0) -> int | None:
         """Wait for its end, and return its exit code."""

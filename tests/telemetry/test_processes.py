@@ -41,7 +41,7 @@ agent = Agent("Tester", OpenAIResponses("test-model", max_retries=0), tools=[wai
 """
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "is_command",
     [False, pytest.param(True, marks=pytest.mark.nightly)],
@@ -130,7 +130,7 @@ async def _goes_on_in_a_command(
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_the_trace_of_a_client_goes_through_kern_serve_to_a_tool_call(
     collector: Collector, postgres_db: PostgresDb, server: ResponsesServer, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from kern.errors import ConfigurationError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext
 from kern.run.content import text_of
+from kern.testing import ScriptedModel
 from kern.tools import FunctionTool, Tool, ToolResult, Toolset, tool
 
 CONTEXT: RunContext = RunContext("run", "session", "agent", None, None, 1, "call", "run/1/0", {})
@@ -101,6 +102,10 @@ def test_what_cannot_be_called_cannot_be_a_tool(what: Any) -> None:
         (
             {"type": "web_search"},
             "not dict. A tool of the provider is given to the agent: Agent(",
+        ),
+        (
+            Agent("Expert", ScriptedModel()),
+            "not Agent. An agent is given as agent.as_tool(): Agent(tools=[researcher.as_tool()]).",
         ),
         (FunctionTool, "not the class FunctionTool; write FunctionTool(...)."),
         (Toolset, "not the class Toolset; write Toolset(...)."),
@@ -293,14 +298,14 @@ async def test_a_wait_for_a_thread_is_not_counted(monkeypatch: pytest.MonkeyPatc
     def occupy() -> bool:
         return end.wait(10)
 
-    @tool(timeout=0.05)
+    @tool(timeout=0.5)
     def look() -> str:
         return "seen"
 
     async with asyncio.TaskGroup() as calls:
         calls.create_task(occupy.call("{}", CONTEXT))
         looking = calls.create_task(look.call("{}", CONTEXT))
-        done, _ = await asyncio.wait({looking}, timeout=0.2)
+        done, _ = await asyncio.wait({looking}, timeout=0.7)
         assert not done
         end.set()
     assert looking.result() == ToolResult("seen")

@@ -1,15 +1,17 @@
 """What the tests of the page share: a service, a browser, and pages that watch what they load."""
 
+import asyncio
 import os
 import shutil
+from asyncio import AbstractEventLoop
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 from operated import Operated
 from operated_company import Company, fill
-from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect, sync_playwright
 from visiting import PHONE, Visit
 
 from kern.local.postgres import EmbeddedPostgres
@@ -17,7 +19,7 @@ from kern.local.postgres import EmbeddedPostgres
 _CHROMIUM = shutil.which("chromium")
 
 # How long anything on a page may take, in milliseconds; the machine may be busy.
-_PATIENCE = 15_000
+_PATIENCE = 30_000
 
 # How the browser tells of any page whose status is an error.
 _REFUSED = "the server responded with a status of 4"
@@ -33,23 +35,34 @@ def operated(
         yield running
 
 
-# Not of the session: Playwright's event loop would be in the way of the tests of other directories.
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A browser without a window."""
+class Chromium(NamedTuple):
+    """A browser without a window, and the event loop of Playwright, which stays in this thread."""
+
+    browser: Browser
+    loop: AbstractEventLoop
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """One browser for all tests: to start it takes as long as many of them."""
     if _CHROMIUM is None:
         pytest.skip("Chromium is missing; scripts/apt.sh installs it")
+    expect.set_options(timeout=_PATIENCE)  # Which is five seconds otherwise.
     with sync_playwright() as playwright:
         # For root, as whom containers run tests, there is no sandbox.
         browser = playwright.chromium.launch(
             executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
-        yield browser
+        loop = asyncio.get_running_loop()
+        # Between the tests of pages it must not be in the way of tests with loops of their own.
+        asyncio.events._set_running_loop(None)
+        yield Chromium(browser, loop)
+        asyncio.events._set_running_loop(loop)
         browser.close()
 
 
 @pytest.fixture
-def visit(chromium: Browser, operated: Operated) -> Iterator[Visit]:
+def visit(chromium: Chromium, operated: Operated) -> Iterator[Visit]:
     """Open a page as somebody, in a browser of their own: ``visit("/ui/runs", key, phone=True)``.
 
     Whatever it loads comes from the service, and nothing goes wrong on it.
@@ -61,7 +74,7 @@ def visit(chromium: Browser, operated: Operated) -> Iterator[Visit]:
     def begin(path: str, key: str | None = None, *, phone: bool = False, **options: Any) -> Page:
         if phone:
             options |= PHONE
-        context = chromium.new_context(base_url=operated.url, **options)
+        context = chromium.browser.new_context(base_url=operated.url, **options)
         opened.append(context)
         context.set_default_timeout(_PATIENCE)
         if key is not None:
@@ -76,9 +89,11 @@ def visit(chromium: Browser, operated: Operated) -> Iterator[Visit]:
         page.goto(path)
         return page
 
+    asyncio.events._set_running_loop(chromium.loop)
     yield begin
     for each in opened:
         each.close()
+    asyncio.events._set_running_loop(None)
     assert not wrong
 
 
@@ -104,5 +119,7 @@ def _check(wrong: list[str], url: str, host: str) -> None:
 def company(operated: Operated) -> Iterator[Company]:
     """What a company has done, for those who only look."""
     found = fill(operated)
+    # A hash or a path cannot be broken into lines.
+    operated.submit(found.operator, "researcher", "unbroken" * 60, session_id="s" * 200)
     yield found
     found.release()

@@ -9,6 +9,9 @@ from visiting import Visit, check
 
 from kern.db.methods import Methods
 
+# A company takes its time where the machine is busy.
+pytestmark = pytest.mark.timeout(180)
+
 NAMES = ("queue", "throughput", "wait", "duration", "cost", "tokens")
 
 # How many pixels of a plot are not those of its background.

@@ -1,14 +1,21 @@
 """What every vector database promises, over each of them."""
 
+import random
+from collections.abc import Callable, Sequence
+from string import ascii_letters
 from typing import Any
 
+import numpy
 import pytest
 
-from kern.errors import InvalidInputError
+from kern.embedders.base import Embedder
+from kern.errors import ConfigurationError, InvalidInputError
 from kern.filters import EQ, GT, NOT
 from kern.testing import WordsEmbedder
 from kern.vectordb.base import VectorDb
 from kern.vectordb.document import Document
+from kern.vectordb.pgvector import PgVector
+from kern.vectordb.sqlite import SqliteVec
 
 PUMPS = Document("Heat pumps move heat into a house.", name="pumps.md", content_id="pumps")
 CELLS = Document("Solar cells turn light into current.", name="cells.md", content_id="cells")
@@ -175,6 +182,75 @@ async def test_what_has_no_json_form_is_refused(vectors: VectorDb) -> None:
     with pytest.raises(InvalidInputError, match="known of 'x'"):
         await vectors.aupsert([Document("a", id="x", meta_data={"now": object()})])
     assert await vectors.acount() == 0
+
+
+async def test_names_may_be_long_and_ids_are_refused_that_are(vectors: VectorDb) -> None:
+    long = "".join(random.Random(1).choices(ascii_letters, k=9_000))  # which no index compresses
+    given = Document("a", name=long, content_id=long, meta_data={long: long})
+    await vectors.aupsert([given])
+    assert await vectors.acount(name=long, content_id=long, filters={long: long}) == 1
+    with pytest.raises(InvalidInputError, match="more than 2,000 bytes"):
+        await vectors.aupsert([Document("a", id=long)])
+
+
+async def test_what_is_nested_too_deep_is_refused(vectors: VectorDb) -> None:
+    deep: object = 1
+    for _ in range(2_000):
+        deep = [deep]
+    with pytest.raises(InvalidInputError, match="nested too deep"):
+        await vectors.aupsert([Document("a", meta_data={"a": deep})])
+
+
+class Made(Embedder):
+    """Answers with anything."""
+
+    id, dimensions = "made", 2
+
+    def __init__(self, answer: Callable[[int], Any]) -> None:
+        self.answer = answer
+
+    async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
+        answer: list[list[float]] = self.answer(len(texts))
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda n: [[1.0, 0.0]] * (n - 1), "made [01] embeddings of [12] texts"),
+        (lambda n: [[1.0, 0.0]] * (n + 1), "made [23] embeddings of [12] texts"),
+        (lambda n: None, "made no embeddings"),
+        (lambda n: [None] * n, "no list of numbers"),
+        (lambda n: [["a", "b"]] * n, "no list of numbers"),
+        (lambda n: ["ab"] * n, "no list of numbers"),
+        (lambda n: [[1e39, 1.0]] * n, "not of finite numbers"),
+        (lambda n: [[1.0, float("nan")]] * n, "not of finite numbers"),
+        (lambda n: [[1.0]] * n, "for embeddings of 2 numbers, and made makes 1"),
+    ],
+    ids=range(9),
+)
+async def test_what_is_no_embedding_is_refused_by_name(
+    vectors: PgVector | SqliteVec, answer: Callable[[int], Any], told: str
+) -> None:
+    vectors.embedder = Made(answer)
+    for call in (vectors.aupsert([Document("a"), Document("b")]), vectors.asearch("a")):
+        with pytest.raises(ConfigurationError, match=told):
+            await call
+    assert await vectors.acount() == 0
+
+
+async def test_embeddings_of_numpy_are_embeddings(vectors: PgVector | SqliteVec) -> None:
+    vectors.embedder = Made(lambda n: numpy.eye(n, 2, dtype="float32"))
+    await vectors.aupsert(
+        [Document("a"), Document("b"), Document("c", embedding=numpy.ones(2))]  # type: ignore[arg-type] # as many have it
+    )
+    assert [each.content for each in await vectors.asearch("a")] == ["a", "c", "b"]
+
+
+@pytest.mark.parametrize("query", [None, 7, b"a"])
+async def test_a_query_that_is_no_text_is_refused(vectors: VectorDb, query: Any) -> None:
+    with pytest.raises(InvalidInputError, match="must be a text"):
+        await vectors.asearch(query)
 
 
 def test_it_serves_code_without_a_loop(vectors: VectorDb) -> None:

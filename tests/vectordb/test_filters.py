@@ -11,6 +11,7 @@ from kern.errors import InvalidInputError
 from kern.filters import AND, DEPTH, EQ, GT, IN, LT, NOT, OR, FilterExpr, filter_of
 from kern.local.postgres import EmbeddedPostgres
 from kern.testing import WordsEmbedder
+from kern.vectordb.base import VectorDb
 from kern.vectordb.document import Document
 from kern.vectordb.pgvector import PgVector
 from kern.vectordb.sqlite import SqliteVec
@@ -19,7 +20,10 @@ texts = st.one_of(
     st.sampled_from(["", "a", "b", "é", "$.a", 'a"b', "a'b", "a.b", "1", "true", "2026-01-01"]),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4),
 )
-numbers = st.one_of(st.integers(-(2**53), 2**53), st.sampled_from([0, 1, 1.0, -0.5, 1e300, 2**70]))
+numbers = st.one_of(
+    st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from([0, 1, 1.0, -0.5, 0.1, 2**53 + 1, 2.0**53, 1e300, 5e-324, 2**70, -(2**1023)]),
+)
 scalars = st.one_of(texts, numbers, st.booleans())
 keys = st.one_of(st.sampled_from(["a", "b", 'a"b', "$.a", "a.b"]), texts).filter(bool)
 leaves = st.one_of(
@@ -37,7 +41,8 @@ filters = st.recursive(
     ),
     max_leaves=5,
 )
-known = st.dictionaries(keys, st.one_of(scalars, st.none(), st.lists(scalars)), max_size=3)
+nested = st.one_of(st.lists(scalars, max_size=2), st.dictionaries(keys, scalars, max_size=2))
+known = st.dictionaries(keys, st.one_of(scalars, st.none(), nested), max_size=3)
 
 
 @given(condition=filters)
@@ -75,6 +80,13 @@ def test_databases_find_what_filters_match(
     asyncio.run(check())
 
 
+async def test_as_many_values_are_compared_with_as_are_allowed(vectors: VectorDb) -> None:
+    await vectors.aupsert([Document("x", meta_data={"a": 7}), Document("y", meta_data={"b": 7})])
+    assert await vectors.acount(filters={"a": [*range(1000)]}) == 1
+    assert await vectors.acount(filters=OR(*[GT("b", number) for number in range(1000)])) == 1
+    assert len(await vectors.asearch("x", filters=[LT("a", 10 + n) for n in range(1000)])) == 1
+
+
 def test_forms_of_filters_mean_the_same() -> None:
     assert filter_of(None) is None
     assert filter_of({}) is None
@@ -92,6 +104,8 @@ def test_forms_of_filters_mean_the_same() -> None:
         (7, "such as EQ"),
         ({"a": None}, "a text, a finite number or a bool"),
         ({"a": float("nan")}, "a text, a finite number or a bool"),
+        ({"a": 10**5000}, r"numbers below 1\.8e308"),
+        ([LT, -1], "such as EQ"),
         ({"a": {"b": 1}}, "a text, a finite number or a bool"),
         ({1: "a"}, "key must be text"),
         ({"": "a"}, "key must be text"),

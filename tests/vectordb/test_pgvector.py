@@ -9,7 +9,7 @@ import pytest
 
 from kern.db.postgres import PostgresDb
 from kern.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
-from kern.filters import EQ
+from kern.filters import EQ, GT
 from kern.local.postgres import EmbeddedPostgres
 from kern.testing import WordsEmbedder
 from kern.vectordb import postgres_pool
@@ -80,6 +80,29 @@ async def test_a_filter_leaves_as_many_as_were_asked_for(
     # Rows that are gone stay in the index until a vacuum.
     await vectors.aupsert([numbered(n, draw) for n in range(300)])
     assert len(await vectors.asearch("anything", 60)) == 60
+    await vectors.adrop()
+    await vectors.aclose()
+
+
+@pytest.mark.parametrize("kind", ["vector", "hybrid"])
+async def test_a_filter_finds_what_the_index_gives_up_to_look_for(
+    postgres: EmbeddedPostgres,
+    table: str,
+    embedder: WordsEmbedder,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def settings(self: object, scope: str) -> str:  # As among a million documents.
+        return f"SET {scope} hnsw.max_scan_tuples = 1; SET {scope} enable_seqscan = off"
+
+    monkeypatch.setattr(postgres_pool._Connector, "settings", settings)
+    vectors = PgVector(table, "vectors", postgres.url, embedder, kind, pool_size=1, heartbeat=14)
+    draw = random.Random(3)
+    await vectors.aupsert([numbered(n, draw) for n in range(300)])
+    found = await vectors.asearch("anything", 20, GT("n", 269))
+    assert len(found) == 20
+    assert {each.meta_data["n"] for each in found} <= {*range(270, 300)}
+    assert len(await vectors.asearch("anything", 50, GT("n", 269))) == 30
     await vectors.adrop()
     await vectors.aclose()
 
@@ -158,14 +181,41 @@ async def test_embeddings_that_no_index_takes_are_refused(
         await vectors.acreate()
 
 
-async def test_another_table_is_left_alone(postgres: EmbeddedPostgres, table: str) -> None:
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "id text",
+        "id text, embedding vector",
+        # As other libraries have it.
+        "id text, content_id text, name text, meta_data jsonb, content text, usage jsonb, "
+        "embedding vector(64)",
+    ],
+    ids=["other", "no size", "nearly"],
+)
+async def test_another_table_is_left_alone(
+    postgres: EmbeddedPostgres, table: str, columns: str
+) -> None:
     connection = await asyncpg.connect(postgres.url)
-    await connection.execute(f'CREATE TABLE public."{table}" (id text)')
+    await connection.execute(f'CREATE TABLE public."{table}" ({columns})')
     vectors = PgVector(table, "public", postgres.url, WordsEmbedder())
-    with pytest.raises(ConfigurationError, match="is there, and is no table of documents"):
-        await vectors.aupsert([Document("One.")])
+    for call in (vectors.acreate(), vectors.aupsert([Document("One.")]), vectors.asearch("one")):
+        with pytest.raises(ConfigurationError, match="is there, and is no table of documents"):
+            await call
     await connection.execute(f'DROP TABLE public."{table}"')
     await connection.close()
+
+
+async def test_a_table_made_anew_for_another_embedder_is_told_by_name(
+    pgvector: PgVector, postgres: EmbeddedPostgres
+) -> None:
+    await pgvector.aupsert([Document("One.")])
+    other = PgVector(pgvector._name, "vectors", postgres.url, WordsEmbedder(32))
+    await other.adrop()
+    await other.aupsert([Document("Two.")])
+    with pytest.raises(DatabaseError, match="dimensions"):
+        await pgvector.asearch("one")
+    with pytest.raises(ConfigurationError, match="32 numbers, and words-64 makes 64"):
+        await pgvector.asearch("one")
 
 
 async def test_processes_that_begin_together_make_one_table(
@@ -278,7 +328,14 @@ async def test_who_may_not_make_the_extension_is_told_who_may(
     vectors = PgVector(table, db_url=url, embedder=WordsEmbedder())
     with pytest.raises(ConfigurationError, match="have an administrator say CREATE EXTENSION"):
         await vectors.acreate()
-    await admin.execute("CREATE EXTENSION vector")
+    await admin.execute("CREATE SCHEMA apart; CREATE EXTENSION vector SCHEMA apart")
+    with pytest.raises(ConfigurationError, match=r"the schema apart.*SET search_path"):
+        await vectors.acreate()
+    await admin.execute("ALTER EXTENSION vector SET SCHEMA public")
+    await admin.execute(f'ALTER DATABASE "{table}" OWNER TO CURRENT_USER')
+    with pytest.raises(ConfigurationError, match=r'may not make "ai".*GRANT CREATE'):
+        await vectors.acreate()
+    await admin.execute(f'ALTER DATABASE "{table}" OWNER TO "{postgres.user}"')
     await vectors.aupsert([Document("One.")])
     await vectors.aclose()
     await admin.close()

@@ -68,6 +68,9 @@ async def test_embeddings_of_another_size_are_refused_by_name(tmp_path: Path) ->
             await call
     await other.adrop()
     await other.aupsert([Document("Two.")])
+    with pytest.raises(ConfigurationError, match="32 numbers, and words-64 makes 64"):
+        await vectors.aupsert([Document("Three.")])
+    assert len(await other.asearch("two")) == 1
 
 
 async def test_a_batch_is_kept_as_a_whole_or_not(

@@ -175,7 +175,7 @@ async def test_a_slow_receiver_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Receiver(drip) as receiver:
         with pytest.raises(WebhookError, match=r"^http://[\d.:]+ did not answer within 0\.1 s$"):
             await deliver(ended(receiver.url))
-        await asyncio.wait_for(receiver.ended.wait(), 5)
+        await asyncio.wait_for(receiver.ended.wait(), 20)
 
 
 async def test_an_endless_answer_is_not_read() -> None:
@@ -187,7 +187,7 @@ async def test_an_endless_answer_is_not_read() -> None:
 
     async with Receiver(flood) as receiver:
         await deliver(ended(receiver.url))
-        await asyncio.wait_for(receiver.ended.wait(), 5)
+        await asyncio.wait_for(receiver.ended.wait(), 20)
 
 
 async def test_a_name_is_looked_up_once_and_that_address_is_used(

@@ -399,7 +399,7 @@ async def test_a_sender_that_is_stopped_ends_what_it_sends(box: Box, receiver: R
     box.put(receiver.url, "later")
     assert not running.done()
     answering.set()
-    await asyncio.wait_for(sender.stop(10), 5)
+    await asyncio.wait_for(sender.stop(10), 20)
     await asyncio.wait_for(running, 10)
     assert box.entries["run/2"].outcome == "delivered"
     assert box.entries["later/2"].tries == 0

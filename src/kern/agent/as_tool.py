@@ -49,7 +49,7 @@ class AgentTool(SubAgentTool):
         agent: the agent.
     """
 
-    asks_for = frozenset({"session_state"})
+    asks_for: frozenset[str] = frozenset({"session_state"})
 
     def __init__(
         self,

@@ -22,6 +22,9 @@ from kern.tools.rules import ToolRules
 FORMAT = 1
 """How the values are written; one that is higher is a later version's."""
 
+# Who writes the values decides what the agent answers, and so must not say into which file.
+_FILES = ("save_response_to_file",)
+
 _CLASSES = {"agent": ("kern.agent", "Agent"), "team": ("kern.team", "Team")}
 
 
@@ -59,6 +62,9 @@ def of_values(
     Raises:
         ConfigurationError: they are none of such an agent, or name what is not at hand.
     """
+    given: object = data
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"from_dict takes what to_dict returned, not {given!r:.80}.")
     try:
         return _read(dict(data), Reader(registry, _READ, db), "", cls)
     except RecursionError as error:
@@ -80,6 +86,9 @@ def written(agent: AnyAgent, writer: Writer, where: str) -> Json:
         if not _is_default(parts.get(name), name, value)
     }
     given["id"], given["name"] = agent.id, agent.name
+    for name in _FILES:
+        if name in given and writer.registry.name_of(given[name]) is None:
+            writer.refuse(f"{where}.{name}" if where else name, "is a file of a machine")
     if not agent.is_named:
         writer.refuse(where or "id", "is missing", "give it a name or an id: Agent(name=...)")
     dependencies = cast("Mapping[str, object]", given.pop("dependencies", {}))
@@ -113,7 +122,7 @@ def _read(data: Json, reader: Reader, where: str, cls: type[AnyAgent] | None = N
     version, kind = data.pop("format", None), data.pop("type", None)
     if (
         type(version) is not int
-        or version > FORMAT
+        or not 1 <= version <= FORMAT
         or not (isinstance(kind, str) and kind in _CLASSES)
     ):
         raise ConfigurationError(
@@ -122,14 +131,20 @@ def _read(data: Json, reader: Reader, where: str, cls: type[AnyAgent] | None = N
         )
     module, name = _CLASSES[kind]
     if cls is not None and cls.component_type != kind:
-        raise ConfigurationError(f"This is a {kind}, so write {name}.from_dict(...).")
+        raise ConfigurationError(f"It is of the type {kind}, so write {name}.from_dict(...).")
     made: type[AnyAgent] = cls or getattr(import_module(module), name)
     known = made.keywords()
     if wrong := next((each for each in data if each not in known), None):
         raise ConfigurationError(
             f"{where or name} has {wrong!r:.100}, which a later version of kern may have. "
-            f"{nearest(wrong, [*known])}"
+            f"{nearest(str(wrong), [*known])}"
         )
+    for each in _FILES:
+        if isinstance(data.get(each), str):
+            raise ConfigurationError(
+                f"{f'{where}.{each}' if where else each} is {data[each]!r:.200}, a file of this "
+                "machine, which only the registry can name: Registry(values={'its name': ...})."
+            )
     given = reader.members(data, where)
     try:
         return made(**given)

@@ -16,6 +16,7 @@ from kern.execution.attempt import Attempt
 from kern.execution.child import BackgroundTool, Children
 from kern.execution.child_calls import ChildCall
 from kern.execution.reports import end_of, report, times_unasked
+from kern.keywords import shown
 from kern.run.agent import RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.fold import fold
@@ -58,7 +59,7 @@ class StartTool(AgentTool, BackgroundTool):
         StartTool('start_researcher')
     """
 
-    asks_for = frozenset()
+    asks_for: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -254,7 +255,7 @@ def _start(agent: SubAgent | StartTool) -> StartTool:
     if not is_sub_agent(agent):
         raise ConfigurationError(
             "BackgroundAgents takes agents, or what agent.as_tool(background=True) returns, not "
-            f"{agent!r:.80}."
+            f"{shown(agent)}."
         )
     return StartTool(agent)
 

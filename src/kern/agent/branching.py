@@ -14,6 +14,7 @@ from kern.agent.request import Request
 from kern.db.base import Store
 from kern.errors import InvalidInputError, RunNotFoundError, RunStateError
 from kern.execution.blobs import with_data
+from kern.execution.child import DEPTH, SHARES_STATE, UNASKED
 from kern.models.form import Form
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
@@ -44,6 +45,9 @@ from kern.run.steps import PAUSE_VERSION
 from kern.run.usage import UsageLimits
 
 _ANSWERED = (RunStatus.completed, RunStatus.regenerated)
+
+# The options of a run that say of which it is a child, or that nobody has asked for it.
+_OF_ITS_PLACE = (SHARES_STATE, DEPTH, UNASKED)
 
 
 class Origin(NamedTuple):
@@ -258,7 +262,9 @@ async def _beginning(
         last = row_of_event(rows, seq)
         copied = fold([row for row in rows if row.seq <= last])
         if input is None:
-            options = {**origin.given.options, BRANCHED: _begun(origin, 0)}
+            shared = ("session_state",) if SHARES_STATE in origin.given.options else ()
+            own = _without(origin.given.options, *_OF_ITS_PLACE, *shared)
+            options = {**own, BRANCHED: _begun(origin, 0)}
             begins, state = replace(origin.given, options=options), copied.changes
             written = Branch(origin.run_id, last, state if is_elsewhere else None)
             return begins, lineage, written if origin.record is not None else None
@@ -279,7 +285,8 @@ async def _beginning(
     if origin.record is None:
         return begins, lineage, None
     others = () if wanted.get("regenerate") else (OVERRIDES,)
-    own = _without(origin.given.options, BRANCHED, REPLACED, "session_state", *others)
+    left = (BRANCHED, REPLACED, "session_state", *_OF_ITS_PLACE, *others)
+    own = _without(origin.given.options, *left)
     begins = replace(begins, options={**own, BRANCHED: _begun(origin, checked)})
     state = changes_within(rows, count - origin.answers_at) if is_elsewhere else None
     return begins, lineage, Branch(origin.run_id, 0, state, replaces)

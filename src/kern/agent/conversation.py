@@ -48,8 +48,10 @@ class Conversation(Generic[Deps, Output]):
             InvalidInputError: an id cannot be used.
         """
         self.agent = agent
-        self.session_id = new_id() if session_id is None else check_id("session_id", session_id)
-        self.user_id = check_user(agent.user_id if user_id is None else user_id)
+        self.session_id: str = (
+            new_id() if session_id is None else check_id("session_id", session_id)
+        )
+        self.user_id: str | None = check_user(agent.user_id if user_id is None else user_id)
 
     def __repr__(self) -> str:
         return f"Conversation({self.agent!r}, {self.session_id!r})"

@@ -20,6 +20,7 @@ from kern.run.codec import dump, shown, to_json_value
 from kern.run.event import (
     FollowupsCompletedEvent,
     ReasoningContentDeltaEvent,
+    RunCancelledEvent,
     RunCompletedEvent,
     RunContentEvent,
     RunContentVoidedEvent,
@@ -64,6 +65,7 @@ class View:
         followups: what may be asked next.
         error: what went wrong.
         waits: what the run waits for.
+        is_cancelled: whether it was cancelled.
         began: when, of :func:`time.monotonic`.
         seconds: how long it took, once it has ended.
     """
@@ -83,6 +85,7 @@ class View:
     followups: list[str] = field(default_factory=list)
     error: str | None = None
     waits: list[str] = field(default_factory=list)
+    is_cancelled: bool = False
     began: float = field(default_factory=time.monotonic)
     seconds: float | None = None
 
@@ -103,6 +106,8 @@ class View:
                 self.thought = event.reasoning_content or self.thought
                 self._cite(event.citations)
                 self.seconds = None if event.metrics is None else event.metrics.duration
+            case RunCancelledEvent():
+                self.is_cancelled = True
             case RunErrorEvent():
                 self.error = event.content or ""
             case RunResumedEvent():
@@ -121,6 +126,7 @@ class View:
         self._cite(run.citations)
         self.followups = [*run.followups]
         self.error = (run.error or "") if run.status is RunStatus.error else None
+        self.is_cancelled = run.status is RunStatus.cancelled
         self.waits = [_called(each.tool_execution) for each in run.active_requirements]
         self.seconds = run.metrics.duration
 
@@ -142,7 +148,8 @@ class View:
         if self.answer not in (None, ""):
             yield _panel(f"Response{self._time()}", self._answer(), "blue")
         elif ended and self.error is None and not self.waits:
-            yield _panel(f"No response{self._time()}", Text(""), "blue")
+            title = "Cancelled" if self.is_cancelled else "No response"
+            yield _panel(f"{title}{self._time()}", Text(""), "blue")
         if self.waits:
             asked = "\n".join(f"• {each}" for each in self.waits)
             yield _panel("Waits for a person", Text(asked), "magenta")

@@ -157,7 +157,11 @@ class ReadPastSession(PastTool):
             "runs": [
                 {
                     "question": shortened(
-                        "\n\n".join(each.text for each in run.messages if each.role == "user"),
+                        "\n\n".join(
+                            each.text
+                            for each in run.messages
+                            if each.role == "user" and not each.from_history
+                        ),
                         _LONGEST,
                     ),
                     "answer": shortened(run.get_content_as_string(), _LONGEST),
@@ -190,7 +194,7 @@ class GetChatHistory(PastTool):
             {"role": message.role, "content": message.text}
             for output in await _earlier(store, context, many)
             for message in messages_of(output)
-            if is_chat(message)
+            if is_chat(message) and not message.from_history
         ]
 
 

@@ -1,6 +1,7 @@
 """An agent's methods for new runs."""
 
 from collections.abc import AsyncGenerator, Coroutine, Mapping
+from types import CoroutineType
 from typing import Any, Literal, cast, overload
 
 from typing_extensions import TypeForm, Unpack
@@ -199,8 +200,10 @@ class Running(AgentDefinition[Deps, Output]):
             return stream_of(request)
         if options.get("stream_events"):
             raise InvalidInputError("stream_events: only with stream=True.")
-        output = request.submit() if request.background else request.execute()
-        return cast("Coroutine[object, object, RunOutput[Any]]", output)
+        run = request.submit() if request.background else request.execute()
+        output = cast("CoroutineType[object, object, RunOutput[Any]]", run)
+        output.__qualname__ = "Agent.arun"  # Python says it, where nobody awaits it.
+        return output
 
     async def acompact(
         self, session_id: str | None = None, *, user_id: str | None = None

@@ -280,7 +280,7 @@ class Sessions(AgentDefinition[Deps, Output]):
             SessionNotFoundError: there is no such session.
             DatabaseError: it could not be stored.
         """
-        self.name = check_id("name", name)
+        self.name: str = check_id("name", name)
         if session_id is not None:
             session = await self._existing(session_id, None)
             session.agent_data = {**(session.agent_data or {}), "name": name}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from kern.agent.definition import AgentDefinition, runtime_of
 from kern.db.base import Store
-from kern.errors import InvalidInputError
+from kern.errors import SessionNotFoundError
 from kern.run.agent import Output
 from kern.run.base import Deps
 from kern.run.codec import check_user, encode
@@ -56,7 +56,8 @@ class SessionStates(AgentDefinition[Deps, Output]):
             A sentence with the state as it is now.
 
         Raises:
-            InvalidInputError: a value is not JSON; or there is no such session.
+            InvalidInputError: a value is not JSON.
+            SessionNotFoundError: there is no such session, or it is another user's.
             ConfigurationError: the agent has no db.
             DatabaseError: it was not changed.
         """
@@ -64,7 +65,7 @@ class SessionStates(AgentDefinition[Deps, Output]):
         store = (await runtime_of(self)).store
         stored_id = await self._stored_id(store, session_id, user_id)
         if not await store.states.change(stored_id, patch):
-            raise InvalidInputError(
+            raise SessionNotFoundError(
                 f"There is no session {session_id or self.session_id!r} in {self.db}. It begins "
                 "with its first run."
             )

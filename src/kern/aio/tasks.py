@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -32,6 +33,27 @@ class Tasks:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             survived(logger, error, "work in the background failed")
+
+
+@asynccontextmanager
+async def together() -> AsyncGenerator[asyncio.TaskGroup, None]:
+    """Have tasks that end together, of whose failures the first is raised as it is.
+
+    Example:
+        >>> async def divide(one: int, other: int) -> float:
+        ...     return one / other
+        >>> async def main() -> None:
+        ...     async with together() as group:
+        ...         group.create_task(divide(1, 0))
+        >>> asyncio.run(main())
+        Traceback (most recent call last):
+        ZeroDivisionError: division by zero
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 # How long a task that was cancelled may clean up before it is cancelled once more, in seconds.

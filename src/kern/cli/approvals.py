@@ -80,7 +80,10 @@ def show(
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Show an approval: what is asked for, by whom, and what was decided."""
+    """Show an approval: what is asked for, by whom, and what was decided.
+
+    kern approvals show APPROVAL
+    """
     found = asyncio.run(existing_database(db, table, schema).aget_approval(approval))
     if found is None:
         raise _missing(approval)

@@ -108,7 +108,10 @@ def revoke(
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Have a key open nothing from now on."""
+    """Have a key open nothing from now on.
+
+    kern keys revoke KEY
+    """
     check_id("KEY", key)
     if not asyncio.run(existing_database(db, table, schema).arevoke_key(key)):
         typer.echo(f"There is no key {printable(key)} that is not revoked.", err=True)

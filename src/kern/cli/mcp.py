@@ -64,8 +64,12 @@ def mcp(
 ) -> None:
     """Serve agents as tools of the Model Context Protocol.
 
-    A client starts it: «kern mcp app:agents» is the command that it is given. With --http it
-    serves many, until SIGTERM or Ctrl-C.
+    A client starts it, and is given this command. With --http it serves many, until SIGTERM or
+    Ctrl-C.
+
+    kern mcp app:agents
+
+    kern mcp app:agents --http --port 8001
     """
     from kern.cli.serve.options import Options, auth_of
     from kern.extras import extra

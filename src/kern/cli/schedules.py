@@ -70,7 +70,10 @@ def create(
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Have an agent run by itself; replaces its schedule of this name."""
+    """Have an agent run by itself; replaces its schedule of this name.
+
+    kern schedules create nightly --agent researcher --cron "0 2 * * *" --input "What is new?"
+    """
 
     async def put(store: Store) -> Schedule:
         schedule = Schedule.new(
@@ -99,7 +102,10 @@ def pause(
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Have a schedule start no runs, until it is resumed."""
+    """Have a schedule start no runs, until it is resumed.
+
+    kern schedules pause nightly
+    """
     database = existing_database(db, table, schema)
     _tell(_use(database, lambda schedules: schedules.pause(name)), as_json)
 
@@ -112,7 +118,10 @@ def resume(
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Have a paused schedule go on; what it missed meanwhile is skipped."""
+    """Have a paused schedule go on; what it missed meanwhile is skipped.
+
+    kern schedules resume nightly
+    """
     database = existing_database(db, table, schema)
     _tell(_use(database, lambda schedules: schedules.resume(name)), as_json)
 
@@ -125,7 +134,10 @@ def delete(
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Delete a schedule; the runs that it started stay."""
+    """Delete a schedule; the runs that it started stay.
+
+    kern schedules delete nightly
+    """
     if not _use(existing_database(db, table, schema), lambda schedules: schedules.delete(name)):
         raise ScheduleNotFoundError(f"There is no schedule {name!r}.")
     if as_json:
@@ -139,7 +151,7 @@ async def _check_agent(store: Store, agent: str) -> None:
     if await store.find(RunFilter(agent), 1):
         return
     known = {each for process in await store.processes.find(_SEEN) for each in process.agents}
-    known.update(schedule.agent_id for schedule in await store.schedules.find())
+    known.update(await store.schedules.agents())
     if agent not in known:
         raise InvalidInputError(
             f"The agent {agent!r} is not known here: no process serves it, and it has no runs. "

@@ -65,6 +65,8 @@ def prune(
 
     Kept are the runs of a session in which one has not ended, those that have started one that has
     not ended, and for 4 days those whose webhook is still to be delivered.
+
+    kern db prune --older-than 30d
     """
     age = parse_duration("--older-than", older_than)
     count = asyncio.run(_prune(existing_database(db, table, schema), age, dry_run))

@@ -21,7 +21,10 @@ User = Annotated[str, typer.Argument(help="The user_id.", show_default=False)]
 
 @app.command()
 def export(user: User, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA) -> None:
-    """Print everything that belongs to a user, a JSON object a line."""
+    """Print everything that belongs to a user, a JSON object a line.
+
+    kern users export alice
+    """
     user_id = check_id("USER", user)
     asyncio.run(_export(existing_database(db, table, schema), user_id))
 
@@ -38,7 +41,10 @@ def erase(
     table: Table = TABLE,
     schema: Schema = SCHEMA,
 ) -> None:
-    """Cancel a user's runs, and delete everything that belongs to the user."""
+    """Cancel a user's runs, and delete everything that belongs to the user.
+
+    kern users erase alice
+    """
     user_id = check_id("USER", user)
     database = existing_database(db, table, schema)
     shown = printable(user_id)

@@ -172,7 +172,7 @@ class Store(Reading, Resuming):
         """
 
     @abstractmethod
-    async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
+    async def make_due(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
         """Make due as many runs that wait for a limit as there is room for now.
 
         Args:

@@ -43,6 +43,11 @@ class ComponentMethods(Openable):
                 that of a component of another type.
             DatabaseError: it could not be stored.
         """
+        given: object = config
+        if not isinstance(given, Mapping):
+            raise InvalidInputError(
+                f"config must be a dict, such as to_dict returns, not {given!r:.80}."
+            )
         new = NewVersion(
             check_id("component_id", component_id),
             _checked_type(component_type),

@@ -38,7 +38,7 @@ class Database(KeyMethods, ComponentMethods):
         Raises:
             ConfigurationError: the name is not an identifier.
         """
-        self.session_table = check_identifier("session_table", session_table)
+        self.session_table: str = check_identifier("session_table", session_table)
         self._stores = PerLoop(self._open)
 
     def to_dict(self) -> dict[str, object]:

@@ -9,7 +9,9 @@ between leaves a mark that the sweep finds.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
+
+from kern.run.codec import decode_object, dump
 
 MANY = 200
 """How many runs a statement erases at most."""
@@ -35,6 +37,21 @@ IS_DESERTED = "foreground AND status IN ('PENDING', 'PAUSED')"
 
 IS_SEEN = "erased_at IS NULL AND NOT (unstored AND finished_at IS NOT NULL)"
 """The condition that a run is not erased, or about to be, in SQL."""
+
+
+HAS_SUMMARY = """output{text} LIKE '%"compaction":%'"""
+"""The condition that a run holds a summary of those before it, or a text that looks so, in SQL."""
+
+
+def without_summary(output: str) -> str:
+    """Return the output of a run without what sums up those before it."""
+    try:
+        values = decode_object(output)
+    except ValueError:  # It is damaged, and nobody is told it.
+        return output
+    if (more := cast("dict[str, object] | None", values.get("more"))) is not None:
+        more.pop("compaction", None)
+    return dump(values)
 
 
 class Family(NamedTuple):

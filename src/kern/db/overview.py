@@ -12,6 +12,9 @@ from typing import Literal, NamedTuple, TypeAlias
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow
 
+WITHIN = "'TextSlice', 'ToolSlice', 'StepEnded', 'CustomHappened'"
+"""The kinds of the steps, in SQL, that a call or an answer under way only goes on with."""
+
 LimitOf: TypeAlias = Literal["agent", "user"]
 
 
@@ -97,4 +100,7 @@ class Overview(ABC):
 
     @abstractmethod
     async def last_steps(self, run_ids: Sequence[str]) -> list[JournalRow]:
-        """Return the rows of runs from the last answer of a model on, without slices of text."""
+        """Return the rows of runs from the last answer of a model on that begin or end something.
+
+        Those of :data:`WITHIN` are left out: there may be very many of them.
+        """

@@ -42,6 +42,10 @@ class Schedules(ABC):
         """Return the schedules of an agent and a user, or of all, by name."""
 
     @abstractmethod
+    async def agents(self) -> list[str]:
+        """Return the ids of the agents that have schedules, in order."""
+
+    @abstractmethod
     async def upcoming(self, now: datetime) -> list[Schedule]:
         """Return what is due, the earliest first, and what comes next after ``now``."""
 

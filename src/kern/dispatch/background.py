@@ -8,12 +8,8 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from kern.aio.retry import until_available
-from kern.aio.tasks import Tasks
-from kern.db.base import Store
-from kern.dispatch.definitions import Definitions
 from kern.dispatch.foreground import Foreground
-from kern.dispatch.signals import Subscriptions
-from kern.dispatch.slots import Slots
+from kern.dispatch.here import Here
 from kern.dispatch.submission import SessionPolicy, Submission
 from kern.dispatch.worker import Worker
 from kern.errors import DatabaseUnavailableError, RunStateError
@@ -29,45 +25,27 @@ class Background:
     """Accepts background runs on one event loop, and has them begin there at once if they may."""
 
     def __init__(
-        self,
-        store: Store,
-        submission: Submission,
-        definitions: Definitions,
-        slots: Slots,
-        worker: Worker,
-        foreground: Foreground,
-        subscriptions: Subscriptions,
-        tasks: Tasks,
-        name: str,
-        heartbeat: float,
-        owner: Callable[[], object],
+        self, here: Here, submission: Submission, worker: Worker, foreground: Foreground
     ) -> None:
         """Prepare.
 
         Args:
-            store: where the runs are.
-            submission: what accepts them.
-            definitions: the agents, to which runs that wait here are pinned.
-            slots: how many runs execute at once.
+            here: what the parts of the runtime share.
+            submission: what accepts runs.
             worker: what executes them.
             foreground: what executes the runs of callers who wait.
-            subscriptions: who is notified of them.
-            tasks: where to work.
-            name: the executor's name, which nobody else has.
-            heartbeat: seconds for which a run that begins here is protected from others.
-            owner: returns what keeps the store open.
         """
-        self._store = store
+        self._store = here.store
         self._submission = submission
-        self._definitions = definitions
-        self._slots = slots
+        self._definitions = here.definitions
+        self._slots = here.slots
         self._worker = worker
         self._foreground = foreground
-        self._subscriptions = subscriptions
-        self._tasks = tasks
-        self._name = name
-        self._heartbeat = heartbeat
-        self._owner = owner
+        self._subscriptions = here.subscriptions
+        self._tasks = here.tasks
+        self._name = here.name
+        self._heartbeat = here.settings.heartbeat
+        self._owner = here.owner
 
     async def submit(
         self,
@@ -122,7 +100,7 @@ class Background:
         if not self._definitions.is_pinned(run_id) and not self._worker.executes(run_id):
             # A sweep has seen the run as it was before it went on.
             self._definitions.pin(run_id, spec, self._owner())
-        if not self._subscriptions.is_heard:
+        if not self._subscriptions.is_notified:
             self._worker.wake()
         return result
 

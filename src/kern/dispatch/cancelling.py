@@ -4,9 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from kern.aio.retry import until_available
-from kern.aio.tasks import Tasks
-from kern.db.base import Store
-from kern.dispatch.signals import Subscriptions
+from kern.dispatch.here import Here
 from kern.errors import DatabaseUnavailableError
 from kern.execution.executor import Executor
 from kern.execution.observing import everywhere
@@ -21,21 +19,17 @@ logger = logging.getLogger("kern")
 class Cancelling:
     """Cancels runs, wherever they execute or wait."""
 
-    def __init__(
-        self, store: Store, executor: Executor, subscriptions: Subscriptions, tasks: Tasks
-    ) -> None:
+    def __init__(self, here: Here, executor: Executor) -> None:
         """Prepare.
 
         Args:
-            store: where the runs are.
+            here: what the parts of the runtime share.
             executor: what executes here.
-            subscriptions: who waits here for a run.
-            tasks: where a cancel is repeated that could not be stored.
         """
-        self._store = store
+        self._store = here.store
         self._executor = executor
-        self._subscriptions = subscriptions
-        self._tasks = tasks
+        self._subscriptions = here.subscriptions
+        self._tasks = here.tasks
 
     async def cancel(
         self, run_id: str, models: Sequence[Model] = (), user_id: str | None = None

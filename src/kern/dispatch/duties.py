@@ -4,12 +4,9 @@ import asyncio
 from contextlib import suppress
 
 from kern.aio.retry import until_available
-from kern.aio.tasks import Tasks
-from kern.db.base import Store
+from kern.dispatch.here import Here
 from kern.dispatch.maintenance import Maintenance
 from kern.dispatch.scheduler import Scheduler
-from kern.dispatch.settings import Settings
-from kern.dispatch.signals import Subscriptions
 from kern.dispatch.submission import Submission
 from kern.dispatch.telling import tell_parent
 from kern.dispatch.upkeep import Upkeep
@@ -28,38 +25,26 @@ class Duties:
         sender: sends webhooks.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        name: str,
-        settings: Settings,
-        submission: Submission,
-        subscriptions: Subscriptions,
-        upkeep: Upkeep,
-        tasks: Tasks,
-    ) -> None:
+    def __init__(self, here: Here, submission: Submission, upkeep: Upkeep) -> None:
         """Prepare.
 
         Args:
-            store: the database.
-            name: the executor's name, which nobody else has.
-            settings: how this process takes part.
+            here: what the parts of the runtime share.
             submission: what accepts runs.
-            subscriptions: who waits here for a run.
             upkeep: what is done for all.
-            tasks: owns the tasks.
         """
+        store, settings = here.store, here.settings
         self._store = store
-        self._name = name
-        self._subscriptions = subscriptions
+        self._name = here.name
+        self._subscriptions = here.subscriptions
         self._upkeep = upkeep
-        self._tasks = tasks
+        self._tasks = here.tasks
         self.scheduler = Scheduler(
             store.schedules,
             lambda run: submission.placed(run, submission.accept),
-            subscriptions.listen,
+            here.subscriptions.listen,
         )
-        self.sender = Sender(store, settings.heartbeat, tell_parent)
+        self.sender: Sender = Sender(store, settings.heartbeat, tell_parent)
         self._maintenance = Maintenance(
             store.retention,
             sweep=upkeep.sweep,

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from kern.aio.guard import guarded
 from kern.aio.retry import until_available
-from kern.aio.tasks import Tasks
-from kern.db.base import Store
 from kern.dispatch.answer import Answer
+from kern.dispatch.here import Here
 from kern.dispatch.submission import Submission
 from kern.errors import DatabaseUnavailableError
 from kern.execution.attempt import Attempt
@@ -26,21 +25,18 @@ from kern.run.record import NewRun, RunRecord
 class Foreground:
     """Executes runs for callers of this event loop."""
 
-    def __init__(
-        self, store: Store, submission: Submission, executor: Executor, tasks: Tasks
-    ) -> None:
+    def __init__(self, here: Here, submission: Submission, executor: Executor) -> None:
         """Prepare.
 
         Args:
-            store: where the runs are.
-            submission: what accepts them.
+            here: what the parts of the runtime share.
+            submission: what accepts runs.
             executor: what executes them.
-            tasks: where a run is ended whose caller has left.
         """
-        self._store = store
+        self._store = here.store
         self._submission = submission
         self._executor = executor
-        self._tasks = tasks
+        self._tasks = here.tasks
         self._in_hand: set[str] = set()
 
     async def accept(self, run: NewRun) -> RunRecord:

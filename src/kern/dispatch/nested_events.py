@@ -30,8 +30,6 @@ class Read(Protocol):
 # the children.
 _HELD, _SOON, _PAUSE = 256, 0.1, 1.0
 
-_CALL_ENDS = (RunEvent.tool_call_completed, RunEvent.tool_call_error)
-
 # What comes to a run and to its children that are at work.
 _WITH_CHILDREN = (RunEvent.run_paused, RunEvent.run_cancelled)
 
@@ -53,6 +51,8 @@ class NestedEvents:
         self._told: dict[str, int] = {}
         self._pauses: dict[str, int] = {}
         self._ended: set[str] = set()
+        # Those that come before the next event of the run: their calls have ended with it.
+        self._before: set[asyncio.Task[None]] = set()
 
     def step(self, step: AnyStep | None, state: RunState) -> None:
         """Begin to read a child with its call; know of the call's end.
@@ -76,8 +76,11 @@ class NestedEvents:
             ended = state.children_of_last.get(step.place)
             if ended is not None and ended in self._reading:
                 self._ended.add(ended)
+                child = self._reading.pop(ended)
                 if state.next_event <= self._after + 1:  # The reader has all of it.
-                    self._reading.pop(ended).cancel()
+                    child.cancel()
+                else:
+                    self._before.add(child)
 
     async def events(
         self, own: AsyncGenerator[RunOutputEvent, None]
@@ -96,7 +99,7 @@ class NestedEvents:
                 yield event
             await reading
         finally:
-            tasks = [reading, *self._reading.values()]
+            tasks = [reading, *self._reading.values(), *self._before]
             for each in tasks:
                 each.cancel()
             await asyncio.wait(tasks)
@@ -105,11 +108,10 @@ class NestedEvents:
         try:
             async with aclosing(own):
                 async for event in own:
-                    if event.event in _CALL_ENDS and event.tool is not None:
-                        child = self._reading.pop(event.tool.child_run_id or "", None)
-                        if child is not None:
-                            await asyncio.wait({child})
-                    elif event.event in _WITH_CHILDREN and self._reading:
+                    if self._before:
+                        await asyncio.wait(self._before)
+                        self._before.clear()
+                    if event.event in _WITH_CHILDREN and self._reading:
                         await asyncio.wait(self._reading.values(), timeout=_PAUSE)
                     await self._events.put(event)
         except Exception:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import NoReturn
 
 from msgspec.structs import replace
 
@@ -18,6 +19,7 @@ from kern.dispatch.definitions import Definitions
 from kern.dispatch.duties import FAREWELL, Duties
 from kern.dispatch.foreground import Foreground
 from kern.dispatch.heart import Pulse
+from kern.dispatch.here import Here
 from kern.dispatch.owners import new_executor
 from kern.dispatch.settings import Settings
 from kern.dispatch.shutdown import on_terminate
@@ -67,55 +69,28 @@ class Runtime:
         self._owner = owner
         self._tasks = Tasks()
         self._definitions = Definitions()
-        self.slots = slots = Slots(settings.slots)
+        self.slots = Slots(settings.slots)
         self._subscriptions = Subscriptions(store, self._on_signal)
         self._executor = Executor(settings.unserved_timeout, self._subscriptions.notify)
-        self._cancelling = Cancelling(store, self._executor, self._subscriptions, self._tasks)
-        self._upkeep = Upkeep(
+        here = Here(
             store,
             self._name,
             settings,
-            self._executor,
-            self._subscriptions,
+            self.slots,
             self._definitions,
+            self._subscriptions,
+            self._tasks,
+            owner,
         )
+        self._cancelling = Cancelling(here, self._executor)
+        self._upkeep = Upkeep(here, self._executor)
         self._submission = Submission(store, self._cancelling.cancel)
-        self._foreground = Foreground(store, self._submission, self._executor, self._tasks)
-        self._waiting = Waiting(store, self._executor, self._subscriptions, settings.heartbeat)
-        self._worker = Worker(
-            store,
-            self._executor,
-            self._definitions,
-            slots,
-            self._subscriptions,
-            self._tasks,
-            self._name,
-            settings.heartbeat,
-            owner,
-        )
-        self._background = Background(
-            store,
-            self._submission,
-            self._definitions,
-            slots,
-            self._worker,
-            self._foreground,
-            self._subscriptions,
-            self._tasks,
-            self._name,
-            settings.heartbeat,
-            owner,
-        )
+        self._foreground = Foreground(here, self._submission, self._executor)
+        self._waiting = Waiting(here, self._executor)
+        self._worker = Worker(here, self._executor)
+        self._background = Background(here, self._submission, self._worker, self._foreground)
         self.children = self._executor.children = StoredChildren(self, self._background)
-        self._duties = Duties(
-            store,
-            self._name,
-            settings,
-            self._submission,
-            self._subscriptions,
-            self._upkeep,
-            self._tasks,
-        )
+        self._duties = Duties(here, self._submission, self._upkeep)
 
     def pulse(self) -> Pulse:
         """Return what a heart needs to extend the leases of what executes here."""
@@ -325,7 +300,7 @@ class Runtime:
 
     async def refuse(
         self, record: RunRecord, answer: Answer, wanted: RunStatus = RunStatus.paused
-    ) -> None:
+    ) -> NoReturn:
         """Say that a run cannot go on; see :meth:`kern.dispatch.submission.Submission.refuse`."""
         await self._submission.refuse(record, answer, wanted)
 

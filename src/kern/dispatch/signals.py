@@ -11,7 +11,7 @@ class Subscriptions:
     """Listens to a database once somebody needs to, and wakes those who wait for a run.
 
     Attributes:
-        is_heard: whether notifications come, as far as is known.
+        is_notified: whether notifications come, as far as is known.
     """
 
     def __init__(self, store: Store, on_signal: Callable[[Signal], None]) -> None:
@@ -21,7 +21,7 @@ class Subscriptions:
             store: which database to listen to.
             on_signal: called with every signal.
         """
-        self.is_heard = False
+        self.is_notified = False
         self._store = store
         self._on_signal = on_signal
         self._listening: asyncio.Task[None] | None = None
@@ -42,11 +42,11 @@ class Subscriptions:
 
     async def _listen(self) -> None:
         await self._store.listen(self._receive)
-        self.is_heard = True
+        self.is_notified = True
 
     def _receive(self, signal: Signal) -> None:
         if signal.kind in (Kind.away, Kind.resync):
-            self.is_heard = signal.kind is Kind.resync
+            self.is_notified = signal.kind is Kind.resync
         self._on_signal(signal)
 
     def to(self, run_id: str) -> "_Subscription":

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, NoReturn, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
@@ -236,12 +236,11 @@ class Submission:
             return held
         if resumed is None:
             await self.refuse(await self.found(run_id), answer, record.status)
-        assert resumed is not None, "else it was refused"
         return resumed
 
     async def refuse(
         self, record: RunRecord, answer: Answer, wanted: RunStatus = RunStatus.paused
-    ) -> None:
+    ) -> NoReturn:
         """Say that a run cannot go on like this, and who has answered before.
 
         Args:

@@ -6,12 +6,9 @@ from collections.abc import Callable
 
 from kern import __version__
 from kern.aio.retry import until_available
-from kern.db.base import Store
 from kern.db.processes import Process
 from kern.db.values import Kind
-from kern.dispatch.definitions import Definitions
-from kern.dispatch.settings import Settings
-from kern.dispatch.signals import Subscriptions
+from kern.dispatch.here import Here
 from kern.errors import DatabaseUnavailableError
 from kern.execution.executor import Executor
 from kern.execution.observing import everywhere
@@ -30,32 +27,20 @@ class Upkeep:
         on_reach: called with whether the database answers, whenever that was seen.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        name: str,
-        settings: Settings,
-        executor: Executor,
-        subscriptions: Subscriptions,
-        definitions: Definitions,
-    ) -> None:
+    def __init__(self, here: Here, executor: Executor) -> None:
         """Prepare.
 
         Args:
-            store: the database.
-            name: the executor's name, which nobody else has.
-            settings: how this process takes part.
+            here: what the parts of the runtime share.
             executor: what executes here.
-            subscriptions: who waits here for a run.
-            definitions: the agents, and the runs that are pinned to them.
         """
         self.on_reach: Callable[[bool], None] = lambda _: None
-        self._store = store
-        self._name = name
-        self._settings = settings
+        self._store = here.store
+        self._name = here.name
+        self._settings = here.settings
         self._executor = executor
-        self._subscriptions = subscriptions
-        self._definitions = definitions
+        self._subscriptions = here.subscriptions
+        self._definitions = here.definitions
 
     async def beat(self) -> None:
         """Show that this process lives.

@@ -9,10 +9,9 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from kern.aio.retry import until_available
-from kern.db.base import Store
 from kern.db.values import Kind
+from kern.dispatch.here import Here
 from kern.dispatch.nested_events import NestedEvents
-from kern.dispatch.signals import Subscriptions
 from kern.dispatch.streams import Reader
 from kern.errors import RunNotFoundError
 from kern.execution.attempt import Attempt
@@ -37,21 +36,17 @@ _FIRST_LOOK = 1.0
 class Waiting:
     """Waits for runs on one event loop; notifications wake it, and it looks without them too."""
 
-    def __init__(
-        self, store: Store, executor: Executor, subscriptions: Subscriptions, heartbeat: float
-    ) -> None:
+    def __init__(self, here: Here, executor: Executor) -> None:
         """Prepare.
 
         Args:
-            store: where the runs are.
+            here: what the parts of the runtime share.
             executor: what executes here.
-            subscriptions: what wakes those who wait.
-            heartbeat: the seconds after which they look again.
         """
-        self._store = store
+        self._store = here.store
         self._executor = executor
-        self._subscriptions = subscriptions
-        self._heartbeat = heartbeat
+        self._subscriptions = here.subscriptions
+        self._heartbeat = here.settings.heartbeat
 
     async def wait(
         self, run_id: str, timeout: float | None, until: Until, user_id: str | None = None
@@ -131,7 +126,7 @@ class Waiting:
 
     @property
     def _look_again(self) -> float:
-        return self._heartbeat if self._subscriptions.is_heard else min(1.0, self._heartbeat)
+        return self._heartbeat if self._subscriptions.is_notified else min(1.0, self._heartbeat)
 
     async def _wait(
         self,

@@ -2,19 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 
 from kern.aio.retry import until_available
 from kern.aio.survived import survived
-from kern.aio.tasks import Tasks
-from kern.db.base import Store
 from kern.db.queue import Entry
 from kern.db.values import Claim
-from kern.dispatch.definitions import Definitions
-from kern.dispatch.signals import Subscriptions
-from kern.dispatch.slots import Slots
+from kern.dispatch.here import Here
 from kern.errors import DatabaseError, DatabaseUnavailableError, NewerJournalError
 from kern.execution.attempt import Attempt
 from kern.execution.executor import Executor
@@ -41,46 +37,28 @@ _RELEASE_TIME = 10.0
 class Worker:
     """Executes background runs in the slots of one event loop."""
 
-    def __init__(
-        self,
-        store: Store,
-        executor: Executor,
-        definitions: Definitions,
-        slots: Slots,
-        subscriptions: Subscriptions,
-        tasks: Tasks,
-        name: str,
-        heartbeat: float,
-        owner: Callable[[], object],
-    ) -> None:
+    def __init__(self, here: Here, executor: Executor) -> None:
         """Execute nothing yet.
 
         Args:
-            store: where the runs are.
-            executor: what executes them.
-            definitions: the agents.
-            slots: how many runs execute at once.
-            subscriptions: who is notified of them.
-            tasks: where to work.
-            name: the executor's name, which nobody else has.
-            heartbeat: seconds for which a claimed run is protected from others.
-            owner: returns what keeps the store open.
+            here: what the parts of the runtime share.
+            executor: what executes runs.
         """
-        self._store = store
+        self._store = here.store
         self._executor = executor
-        self._definitions = definitions
-        self._slots = slots
-        self._subscriptions = subscriptions
-        self._tasks = tasks
-        self._name = name
-        self._heartbeat = heartbeat
-        self._owner = owner
+        self._definitions = here.definitions
+        self._slots = here.slots
+        self._subscriptions = here.subscriptions
+        self._tasks = here.tasks
+        self._name = here.name
+        self._heartbeat = here.settings.heartbeat
+        self._owner = here.owner
         self._in_hand: set[str] = set()
         self._early: dict[str, Entry] = {}
         self._working: dict[asyncio.Task[None], tuple[str, object]] = {}
         self._has_backlog = False
         # A slot that is free again is as good a reason to look into the queue as a due run.
-        self._due = slots.freed
+        self._due = here.slots.freed
         self._consuming: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -196,7 +174,7 @@ class Worker:
         due = await self._store.queue.next_due(agent_ids) if agent_ids else None
         # What a lost process has taken out of the queue is due again without a notification.
         longest = self._heartbeat / 3
-        if not self._subscriptions.is_heard:
+        if not self._subscriptions.is_notified:
             longest = min(1.0, longest)
         return longest if due is None else min(max(due, 0.01), longest)
 
@@ -309,13 +287,13 @@ class Worker:
         elif status is RunStatus.paused and attempt.is_pinned:
             self._definitions.rest(record.run_id, spec)
         if spec.agent_limit is not None or spec.user_limit is not None:
-            await self._admit(spec, record)
+            await self._make_due(spec, record)
 
-    async def _admit(self, spec: Spec, record: RunRecord) -> None:
+    async def _make_due(self, spec: Spec, record: RunRecord) -> None:
         """Make due what waits for a limit in which there is room now."""
         claim = Claim(self._name, self._heartbeat, spec.agent_limit, spec.user_limit)
         with suppress(DatabaseUnavailableError):  # The sweep will do it.
-            await self._store.admit(record.agent_id, record.user_id, claim)
+            await self._store.make_due(record.agent_id, record.user_id, claim)
 
     def _attempt(self, record: RunRecord, spec: Spec, *, is_pinned: bool) -> Attempt:
         attempt = attempt_of(record, spec, self._store, is_pinned=is_pinned)
@@ -354,4 +332,4 @@ class _Yield:
                 partial(set_counted, record.run_id, record.attempt, self._counted)
             )
             if not self._counted:
-                await worker._admit(self._spec, record)
+                await worker._make_due(self._spec, record)

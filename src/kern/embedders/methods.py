@@ -2,6 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import cast
+
+from kern.embedders.answers import embeddings_of, numbers_of
 
 
 class EmbedderMethods(ABC):
@@ -31,8 +34,8 @@ class EmbedderMethods(ABC):
             ModelError: the provider refused, or did not answer.
             ConfigurationError: it is not set up.
         """
-        [embedding] = await self.aembed([text])
-        return embedding
+        made = embeddings_of(await self.aembed([text]), 1, type(self).__name__)
+        return cast("list[float]", made[0])
 
     async def aget_dimensions(self) -> int:
         """Return how many numbers an embedding has; where nobody has said so, a word is embedded.
@@ -42,5 +45,6 @@ class EmbedderMethods(ABC):
             ConfigurationError: it is not set up.
         """
         if self.dimensions is None:
-            self.dimensions = len(await self.aget_embedding("word"))
+            made = await self.aget_embedding("word")
+            self.dimensions = len(numbers_of(made, type(self).__name__))
         return self.dimensions

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from typing_extensions import TypedDict, Unpack, override
 
+from kern.aio.tasks import together
 from kern.embedders.base import Embedder
 from kern.embedders.usage import count
 from kern.errors import ConfigurationError, ModelError
@@ -168,11 +169,8 @@ class OpenAIEmbedder(Embedder):
             async with room:
                 return await self._ask(batch)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(ask(batch)) for batch in batches]
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+        async with together() as group:
+            tasks = [group.create_task(ask(batch)) for batch in batches]
         return [each for task in tasks for each in task.result()]
 
     def _batches(self, texts: list[str]) -> Iterator[list[str]]:

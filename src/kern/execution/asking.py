@@ -140,4 +140,5 @@ async def _change(
             if isawaitable(returned):
                 await returned
         except Exception as raised:
-            logger.warning("run %s: the fallback's callback raised %s", run_id, described(raised))
+            told = one_line(described(raised), 2000)
+            logger.warning("run %s: the fallback's callback raised %s", run_id, told)

@@ -8,7 +8,6 @@ from itertools import takewhile
 from weakref import WeakMethod
 
 from kern.aio.retry import until_available
-from kern.binder import Binder
 from kern.db.base import Store
 from kern.errors import ModelError
 from kern.execution.answering import Answering
@@ -56,6 +55,7 @@ class Attempt:
         foreground: whether it belongs to a caller who waits, and ends when the caller goes.
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
+        ends_at: when they are over, by the clock of the loop; None without a limit.
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
             None where the user had none when the run was accepted or claimed.
@@ -98,6 +98,7 @@ class Attempt:
         traceparent: the trace that it was submitted in, or None.
         summarized: the newest summary in the runs of the history that stands for a part of it.
         is_uncompacted: whether its conversation could not be summed up.
+        asking: how many models are being asked beside its own.
     """
 
     spec: Spec
@@ -109,6 +110,7 @@ class Attempt:
     foreground: bool = False
     timeout: float | None = None
     remaining: float | None = None
+    ends_at: float | None = None
     limits: tuple[UsageLimits, ...] = ()
     spending: Sequence[Spending] | None = None
     tries: int = 0
@@ -145,6 +147,7 @@ class Attempt:
     traceparent: str | None = None
     summarized: ConversationCompacted | None = None
     is_uncompacted: bool = False
+    asking: int = 0
     _told: int = 0
     session_state: SessionState | None = None
     is_new_session: bool = False
@@ -211,8 +214,7 @@ class Attempt:
     def tell_again(self) -> None:
         """Have the turns told anew: what their messages say has changed."""
         if self._told:
-            first = self.state.turns[0].message
-            self.messages[:] = takewhile(lambda each: each is not first, self.messages)
+            self.messages[:] = self.given
             self._told = 0
 
     @property
@@ -229,7 +231,9 @@ class Attempt:
     def run_context(self) -> RunContext:
         """The context of the run, which its functions share; it is made when one is called."""
         if self._run_context is None:
-            output = self.output
+            output, rules = self.output, self.spec.context_rules
+            searched = None if rules is None else rules.retriever
+            own = self.options.get("knowledge_filters")
             self._run_context = RunContext(
                 output.run_id,
                 output.session_id,
@@ -238,24 +242,14 @@ class Attempt:
                 output.metadata,
                 self.number,
                 dependencies=self.spec.dependencies,
-                knowledge_filters=self._knowledge_filters(),
+                knowledge_filters=joined(None if searched is None else searched.filters, own),
                 tools=[*self.tools.values()],
-                knowledge=self._knowledge(),
+                knowledge=None if searched is None else searched.shown,
                 members=self._members(),
                 _agent=self.spec.agent,
                 _told=WeakMethod(self._messages_so_far),  # Users may keep the context.
             )
         return self._run_context
-
-    def _knowledge(self) -> object:
-        told = self.spec.context_rules
-        found = None if told is None or told.retriever is None else told.retriever.knowledge
-        return None if isinstance(found, Binder) else found
-
-    def _knowledge_filters(self) -> object:
-        told, own = self.spec.context_rules, self.options.get("knowledge_filters")
-        searched = None if told is None else told.retriever
-        return joined(None if searched is None else searched.filters, own)
 
     @property
     def pieces(self) -> ToolPieces:
@@ -315,10 +309,17 @@ class Attempt:
         return begun_of(self.options) if self.options else None
 
     @property
+    def given(self) -> list[Message]:
+        """What it begins with, without what has come of that."""
+        turns = self.state.turns
+        first = turns[0].message if turns else None
+        return [*takewhile(lambda each: each is not first, self.messages)]
+
+    @property
     def asked(self) -> list[Message]:
         """What the run was given, without what an earlier run was given before it."""
         begun = self.begun
-        return self.messages if begun is None else self.messages[begun["checked"] :]
+        return self.given if begun is None else self.given[begun["checked"] :]
 
     def _messages_so_far(self) -> list[Message]:
         later = (each for turn in self.untold for each in turn.messages)

@@ -3,34 +3,22 @@
 Calls of sequential tools are made alone: a turn's calls are made in groups, one after another.
 """
 
-import asyncio
 import logging
 from collections.abc import Coroutine, Sequence, Set
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 
-from kern.errors import (
-    DatabaseUnavailableError,
-    InvalidInputError,
-    ThreadLimitError,
-    described,
-)
+from kern.aio.tasks import together
+from kern.errors import DatabaseUnavailableError, InvalidInputError, ThreadLimitError, described
 from kern.execution.attempt import Attempt
 from kern.execution.blobs import keep_result
-from kern.execution.due_calls import (
-    Calls,
-    check_calls,
-    clients_of,
-    groups,
-    person_for,
-    refusal_of,
-)
+from kern.execution.due_calls import Calls, check_calls, clients_of, groups, person_for, refusal_of
 from kern.execution.limits import check_tool_calls
 from kern.execution.middleware import CallTool, around_tool
 from kern.execution.requirements import asked_by, key_of, required
 from kern.execution.steps import AsleepError, CallSteps, Suspended
-from kern.execution.values import given_media
-from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext, current_run, current_user
+from kern.execution.values import as_parent, given_media
+from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext
 from kern.run.content import Content, text_of
 from kern.run.printable import one_line
 from kern.run.requirement import CallPaused, place_of
@@ -86,7 +74,7 @@ async def use_tools(attempt: Attempt, turn: Turn) -> bool:
         if attempt.wakes_at is not None:
             break  # They come after a call that sleeps.
         if number:
-            await _begin(attempt, turn, group)
+            await _begin(attempt, group)
         uses = [_use(attempt, turn, place, call) for place, call in group]
         if len(uses) == 1:  # It needs no task: the tool's own code is in one already.
             await uses[0]
@@ -116,7 +104,7 @@ def _in_order(attempt: Attempt, turn: Turn, due: Calls) -> Sequence[Calls]:
     return [[*refused, *first], *others]
 
 
-async def _begin(attempt: Attempt, turn: Turn, calls: Calls) -> None:
+async def _begin(attempt: Attempt, calls: Calls) -> None:
     """Write down that calls begin which have waited for others of their turn."""
     attempt.journal.keep(ToolsBegun(tuple(place for place, _ in calls)))
     tools = [attempt.tools[call.name] for _, call in calls]
@@ -125,12 +113,9 @@ async def _begin(attempt: Attempt, turn: Turn, calls: Calls) -> None:
 
 
 async def _side_by_side(uses: Sequence[Coroutine[None, None, None]]) -> None:
-    try:
-        async with asyncio.TaskGroup() as calls:
-            for use in uses:
-                calls.create_task(use)
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
+    async with together() as calls:
+        for use in uses:
+            calls.create_task(use)
 
 
 async def _use(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> None:
@@ -241,20 +226,16 @@ async def _make(attempt: Attempt, turn: Turn, place: int, call: ToolCall) -> Too
 async def _make_with(
     attempt: Attempt, place: int, context: RunContext, call: ToolCall, asks_for: Set[str]
 ) -> ToolResult:
-    output, tool, rules = attempt.output, attempt.tools[call.name], attempt.spec.call_rules
+    tool, rules = attempt.tools[call.name], attempt.spec.call_rules
     context._steps = steps = CallSteps(attempt, place)
     if asks_for & MEDIA_VALUES:
         context.media = await given_media(attempt)
-    opened = nullcontext() if attempt.calls is None else attempt.calls.opened()
-    run, user = current_run.set(output.run_id), current_user.set(output.user_id)
     try:
-        with opened:
+        with as_parent(attempt):
             execute = execution_of(tool, () if rules is None else rules.around)
             result = await tool.call(call.arguments, context, execute)
     finally:
         steps.end()
-        current_run.reset(run)
-        current_user.reset(user)
     if steps.left is not None and result.is_error:  # It was stopped, and has not returned.
         raise steps.left
     if steps.cancel_child is not None:  # The call did not wait for its end, and nobody will.

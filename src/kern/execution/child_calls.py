@@ -6,6 +6,7 @@ the session's state is its parent's to write: it begins with a copy, and what it
 part of the call's result.
 """
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
@@ -39,6 +40,9 @@ from kern.tools import Tool
 
 # Where a child that is kept nowhere goes on from, in what its parent waits for.
 _KEPT, _STATE = "child", "state"
+
+# The time limit of a child whose parent's time is all but over, in seconds.
+_LEAST_TIME = 0.001
 
 # The answer to a requirement whose child went on without it: it was answered there.
 _GONE_ON: Mapping[str, object] = {"has_gone_on": True}
@@ -95,7 +99,7 @@ class ChildCall:
         child = await children.carry(
             Child(
                 definition,
-                self._run(await make(), run_id, given, await remaining(attempt)),
+                self._within(self._run(await make(), run_id, given, await remaining(attempt))),
                 attempt.foreground,
                 may_exist,
                 answers,
@@ -197,6 +201,14 @@ class ChildCall:
             ordered=False,
             chosen=(),
         )
+
+    def _within(self, run: NewRun) -> NewRun:
+        """Return a child that is waited for, with no more time than this run has left."""
+        ends_at = self.attempt.ends_at
+        if ends_at is None:
+            return run
+        left = max(ends_at - asyncio.get_running_loop().time(), _LEAST_TIME)
+        return with_values(run, timeout=left if run.timeout is None else min(left, run.timeout))
 
     def _asked(self, child: RunOutput) -> list[RunRequirement]:
         """Return what the child waits for, as what this run waits for."""

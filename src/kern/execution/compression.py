@@ -5,6 +5,7 @@ import logging
 from collections.abc import Coroutine, Sequence
 from functools import partial
 
+from kern.aio.tasks import together
 from kern.compression.rules import Compacting, Compression, Shortening
 from kern.errors import BudgetExceededError, ModelError, UsageLimitError
 from kern.execution.attempt import Attempt
@@ -12,9 +13,11 @@ from kern.execution.blobs import is_kept_text, whole
 from kern.execution.compacted import Conversation, size_of
 from kern.execution.finishing import ask_secondary
 from kern.models.base import ModelResponse
+from kern.run.beside import is_incompressible
 from kern.run.beside_steps import ConversationCompacted, ResultsCompressed
 from kern.run.content import FilePart, TextPart, text_of
 from kern.run.message import Message, Metrics
+from kern.run.printable import one_line
 from kern.run.tags import shortened, tagged, transcript
 from kern.run.turn import Turn
 
@@ -52,7 +55,8 @@ async def compress(attempt: Attempt, how: Compression) -> None:
     try:
         if how.results is not None:
             await _shorten(attempt, how.results)
-        if how.conversation is not None and not attempt.is_uncompacted:
+        is_tried = attempt.is_uncompacted or is_incompressible(attempt.state.beside)
+        if how.conversation is not None and not is_tried:
             await _compact(attempt, how.conversation)
     except (UsageLimitError, BudgetExceededError):
         return  # The run's own model is refused for the same reason.
@@ -100,12 +104,9 @@ def _is_long_text(turn: Turn, place: int) -> bool:
 
 
 async def _all(works: Sequence[Coroutine[None, None, None]]) -> None:
-    try:
-        async with asyncio.TaskGroup() as group:
-            for each in works:
-                group.create_task(each)
-    except BaseExceptionGroup as raised:
-        raise raised.exceptions[0] from None
+    async with together() as group:
+        for each in works:
+            group.create_task(each)
 
 
 async def _shorten_one(
@@ -127,11 +128,12 @@ async def _shorten_one(
     async with room:
         try:
             response = await ask_secondary(attempt, how.model or attempt.spec.model, messages, None)
+        except (UsageLimitError, BudgetExceededError):
+            return  # So is the run's own model; others that are being asked go on.
         except ModelError as error:
-            run_id = attempt.output.run_id
-            logger.warning(
-                "run %s: a result of %s stays as it is: %s", run_id, call.name[:60], error
-            )
+            run_id, name = attempt.output.run_id, one_line(call.name, 60)
+            told = one_line(str(error), 2000)
+            logger.warning("run %s: a result of %s stays as it is: %s", run_id, name, told)
             keep(None)
         else:
             keep(response)
@@ -198,10 +200,15 @@ async def _compact(attempt: Attempt, how: Compacting) -> None:
     try:
         response = await ask_secondary(attempt, model, messages, None)
     except ModelError as error:
-        return _give_up(attempt, str(error))
-    summary = response.message.text.strip()
-    if not summary or response.message.refusal:
-        return _give_up(attempt, "the model has summed nothing up")
+        attempt.is_uncompacted = True
+        return _warn(attempt, str(error))
+    summary = "" if response.message.refusal else response.message.text.strip()
+    saved = size_of(replaced) + (0 if last is None else len(last.summary)) - len(summary)
+    if not summary:
+        _warn(attempt, "the model has summed nothing up")
+    elif is_long and saved <= 0 and not any(map(_has_media, replaced)):
+        summary = ""
+        _warn(attempt, "what sums it up is no shorter")
     step = ConversationCompacted(
         summary,
         run_id,
@@ -209,7 +216,7 @@ async def _compact(attempt: Attempt, how: Compacting) -> None:
         turns=len(attempt.state.turns),
         replaced=len(replaced),
         tokens_before=tokens,
-        tokens_after=max(0, tokens - (size_of(replaced) - len(summary)) // _CHARACTERS),
+        tokens_after=max(0, tokens - saved // _CHARACTERS),
         metrics=response.metrics,
         model=response.model,
         history=attempt.history,
@@ -218,9 +225,13 @@ async def _compact(attempt: Attempt, how: Compacting) -> None:
     await attempt.journal.commit()  # From now on it is not asked for again.
 
 
-def _give_up(attempt: Attempt, why: str) -> None:
-    attempt.is_uncompacted = True
-    logger.warning("run %s: its conversation stays as it is: %s", attempt.output.run_id, why)
+def _has_media(message: Message) -> bool:
+    return any(not isinstance(part, TextPart) for part in message.parts)
+
+
+def _warn(attempt: Attempt, why: str) -> None:
+    run_id, told = attempt.output.run_id, one_line(why, 2000)
+    logger.warning("run %s: its conversation stays as it is: %s", run_id, told)
 
 
 def _cut(

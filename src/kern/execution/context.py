@@ -109,7 +109,6 @@ class Told:
 
     Attributes:
         input: what the run adds to the conversation.
-        history: the messages of earlier runs.
         instructions: what the agent's function returned, in place of its own instructions.
         system_message: the same of the system message.
         location: the same of the location.
@@ -125,7 +124,6 @@ class Told:
     """
 
     input: Sequence[Message] = ()
-    history: Sequence[Message] = ()
     instructions: Instructions | None = None
     system_message: str | Message | None = None
     location: str | None = None
@@ -138,25 +136,6 @@ class Told:
     now: datetime | None = None
     has_form: bool = False
     memories: Sequence[str] = ()
-
-
-def build(parts: ContextParts, told: Told) -> list[Message]:
-    r"""Return the conversation with which a run begins.
-
-    Args:
-        parts: what the agent says of it.
-        told: what is known of the run.
-
-    Example:
-        >>> parts = ContextParts("You count.", instructions=["Be {mood}.", "Be brief."])
-        >>> told = Told([Message("user", "And now?")], names={"mood": "kind"})
-        >>> for each in build(parts, told):
-        ...     print(each.role, repr(each.text))
-        system 'You count.\n\n- Be kind.\n- Be brief.'
-        user 'And now?'
-    """
-    before = before_input(parts, system_message(parts, told), told.history)
-    return [*before, *user_messages(parts, told)]
 
 
 def before_input(
@@ -254,20 +233,6 @@ def _time(parts: ContextParts, now: datetime) -> str:
     if parts.time_format is not None:
         return moment.strftime(parts.time_format)
     return f"{moment:%A, %Y-%m-%d %H:%M} ({zone or moment.tzname()})"
-
-
-def user_messages(parts: ContextParts, told: Told) -> list[Message]:
-    """Return what a run adds to the conversation, with what is added to it for the model.
-
-    Args:
-        parts: what the agent says of it.
-        told: what is known of the run.
-    """
-    messages = [*told.input]
-    if (found := addressed(parts, told)) is not None:
-        place, message = found
-        messages[place] = message
-    return messages
 
 
 def addressed(parts: ContextParts, told: Told) -> tuple[int, Message] | None:

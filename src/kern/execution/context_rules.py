@@ -17,6 +17,7 @@ from kern.execution.written import has_names, json_values
 from kern.run.base import RUN_VALUES, RunContext
 from kern.run.given import RunInput
 from kern.run.message import Message
+from kern.run.printable import one_line
 from kern.run.state import without_current
 
 logger = logging.getLogger("kern")
@@ -165,7 +166,8 @@ async def resolve(
             try:
                 dependencies[name] = await binder.call(await values(binder))
             except Exception as error:
-                logger.warning("%s has no dependency %r: %s", whose, name, described(error))
+                told = one_line(described(error), 2000)
+                logger.warning("%s has no dependency %r: %s", whose, name, told)
 
 
 async def asked(functions: Mapping[str, Binder], values: Mapping[str, object]) -> dict[str, Any]:

@@ -4,10 +4,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TypeAlias
 
-from kern.errors import (
-    MissingToolError,
-    UsageLimitError,
-)
+from kern.errors import MissingToolError, UsageLimitError
 from kern.execution.attempt import Attempt
 from kern.execution.requirements import is_interrupted, needed
 from kern.run.requirement import RequirementKind

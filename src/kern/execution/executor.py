@@ -31,10 +31,11 @@ from kern.execution.loop import carry_out
 from kern.execution.managing import clean_up, register
 from kern.execution.middleware import around_run
 from kern.execution.outcome import be_cancelled, fail, shut_down, too_long
-from kern.execution.output import details_of, show
+from kern.execution.output import show
 from kern.execution.report import ended, log_failure, with_log
 from kern.execution.settling import postpone, refuse, release, settle, show_current, sleep
 from kern.execution.steps import AsleepError
+from kern.execution.used import details_of
 from kern.run.agent import RunOutput
 from kern.run.base import RunStatus
 
@@ -283,6 +284,7 @@ class Executor:
             async with limit or _UNLIMITED:
                 if failure is not None:
                     raise failure
+                attempt.ends_at = None if limit is None else limit.when()
                 if execution.stopped is None:
                     await carry_out(attempt)
             output.status = RunStatus.completed

@@ -24,6 +24,7 @@ from kern.run.codec import dump
 from kern.run.happened import complaint
 from kern.run.input import RunInput
 from kern.run.message import Message
+from kern.run.printable import one_line
 from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, AnswerRefused, SecondaryAnswered
 from kern.run.tool import ToolSchema
 
@@ -159,13 +160,13 @@ async def _suggest(attempt: Attempt, followups: Followups) -> None:
     try:
         response = await ask_secondary(attempt, model, messages, form.output_schema)
     except (ModelError, UsageLimitError, BudgetExceededError) as error:
-        logger.warning("run %s has no follow-ups: %s", run_id, error)
+        logger.warning("run %s has no follow-ups: %s", run_id, one_line(str(error), 2000))
         return
     message = response.message
     try:
         message = Message("assistant", dump(form.read(message.text)))
     except UnfitError as unfit:
-        logger.warning("run %s has no follow-ups: %s", run_id, unfit)
+        logger.warning("run %s has no follow-ups: %s", run_id, one_line(str(unfit), 2000))
         message = Message("assistant", "")
     _keep(attempt, FOLLOWUPS, response, message)
 
@@ -196,11 +197,15 @@ async def ask_secondary(
     """
     await attempt.journal.commit()
     await check_usage(attempt)
-    middleware, info = attempt.spec.middleware, attempt.info
-    ask = partial(respond, cached(model))
-    request = ModelRequest(messages, tools, tool_choice=tool_choice, output_schema=form)
-    answer = priced(attempt, model, around_model(middleware, info, ask)(request))
-    return await around_answer(middleware, info, model, request, answer)
+    attempt.asking += 1  # Until its answer is there it counts towards the limits of the next.
+    try:
+        middleware, info = attempt.spec.middleware, attempt.info
+        ask = partial(respond, cached(model))
+        request = ModelRequest(messages, tools, tool_choice=tool_choice, output_schema=form)
+        answer = priced(attempt, model, around_model(middleware, info, ask)(request))
+        return await around_answer(middleware, info, model, request, answer)
+    finally:
+        attempt.asking -= 1
 
 
 def _keep(attempt: Attempt, name: str, response: ModelResponse, message: Message) -> None:

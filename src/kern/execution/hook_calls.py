@@ -13,13 +13,7 @@ from typing import Any, TypeAlias
 
 from kern.aio.retry import until_available
 from kern.aio.tasks import outlive, see_out
-from kern.errors import (
-    CheckError,
-    InvalidInputError,
-    OutputCheckError,
-    ThreadLimitError,
-    described,
-)
+from kern.errors import CheckError, InvalidInputError, OutputCheckError, ThreadLimitError, described
 from kern.execution.attempt import Attempt
 from kern.execution.hook_values import content_left, messages_left, run_output_of
 from kern.execution.hooks import Hook, Hooks

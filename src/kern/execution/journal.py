@@ -82,9 +82,9 @@ class Journal:
             told: the number of the last event of earlier attempts that the run's own caller has;
                 None where nothing of these is told.
         """
-        self.state = RunState()
+        self.state: RunState = RunState()
         self.entries: list[Entry] = []
-        self.readable = 0
+        self.readable: int = 0
         self.on_write: Callable[[str], None] = _tell_nobody
         self.leaves_state = False
         self._store = store

@@ -42,6 +42,7 @@ async def check_usage(attempt: Attempt) -> None:
     if not attempt.limits:
         return
     used = await _used(attempt)
+    used.model_calls += attempt.asking
     for limits in attempt.limits:
         if (name := limits.exceeded(used)) is not None:
             raise UsageLimitError(f"The run has reached its limit of {name}. {_KEPT}")

@@ -134,6 +134,32 @@ async def _finish(attempt: Attempt) -> None:
     spec, hooks = attempt.spec, attempt.spec.hooks
     if hooks is not None:
         await run_post_hooks(attempt, hooks)
+    if attempt.answering is not None or spec.session_rules or spec.remembering:
+        if attempt.ends_at is None:
+            await _follow(attempt)
+        else:
+            await _follow_in_time(attempt, attempt.ends_at)
+    if hooks is not None:
+        start_in_background(attempt, hooks)
+
+
+async def _follow_in_time(attempt: Attempt, ends_at: float) -> None:
+    """Do what the run has its answer without; what is not done as its time ends is left out."""
+    left = ends_at - asyncio.get_running_loop().time()
+    limit = asyncio.timeout_at(ends_at - min(1.0, left / 10))
+    try:
+        async with limit:
+            await _follow(attempt)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        run_id = attempt.output.run_id
+        logger.warning("run %s: what follows its answer was not done before its timeout", run_id)
+
+
+async def _follow(attempt: Attempt) -> None:
+    """Have follow-ups suggested, and the run leave what it leaves: summary, file and memories."""
+    spec = attempt.spec
     if attempt.answering is not None and attempt.state.is_answered:
         await suggest(attempt)
     if spec.session_rules is not None:
@@ -142,8 +168,6 @@ async def _finish(attempt: Attempt) -> None:
         from kern.execution.remembering import remember
 
         await remember(attempt, spec.remembering)
-    if hooks is not None:
-        start_in_background(attempt, hooks)
 
 
 async def _resume(attempt: Attempt) -> None:

@@ -5,8 +5,9 @@ import logging
 
 from typing_extensions import override
 
-from kern.errors import RunCancelledError, described
+from kern.errors import ConfigurationError, RunCancelledError, described
 from kern.execution.cancellation import acancel_run, cancel_run, cancellations, managed
+from kern.keywords import shown
 from kern.run.cancellation_management import BaseRunCancellationManager
 
 logger = logging.getLogger("kern")
@@ -86,7 +87,15 @@ def set_cancellation_manager(manager: BaseRunCancellationManager | None) -> None
 
     Args:
         manager: the manager; None for kern's own alone.
+
+    Raises:
+        ConfigurationError: it is no manager.
     """
+    given: object = manager
+    if not isinstance(given, BaseRunCancellationManager | None):
+        raise ConfigurationError(
+            f"A cancellation manager must be a BaseRunCancellationManager, not {shown(given)}."
+        )
     managed.manager = None if isinstance(manager, OwnManager) else manager
 
 

@@ -4,16 +4,12 @@ import asyncio
 import logging
 from typing import cast
 
-from kern.errors import (
-    KernError,
-    RunTimeoutError,
-    ServerShutdownError,
-    described,
-)
+from kern.errors import KernError, RunTimeoutError, ServerShutdownError, described
 from kern.execution.attempt import Attempt
 from kern.failures import check_details, kind_of
 from kern.run.base import RunStatus
 from kern.run.codec import to_json_value
+from kern.run.printable import one_line
 
 logger = logging.getLogger("kern")
 
@@ -76,6 +72,6 @@ def _details(run_id: str, error: BaseException) -> dict[str, object] | None:
     except Exception as wrong:  # A check of a user's may say anything.
         logger.warning(
             "run %s: the additional_data of its %s is no JSON, and is not kept: %s",
-            *(run_id, type(error).__name__, described(wrong)),
+            *(run_id, type(error).__name__, one_line(described(wrong), 2000)),
         )
         return {"check_trigger": details["check_trigger"]}

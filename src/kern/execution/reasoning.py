@@ -17,6 +17,7 @@ from kern.reasoning.step import ReasoningStep, ReasoningSteps
 from kern.run.beside import thoughts_of
 from kern.run.beside_steps import Thought
 from kern.run.message import Message
+from kern.run.printable import one_line
 from kern.run.tags import tagged
 
 logger = logging.getLogger("kern")
@@ -51,7 +52,8 @@ async def think(attempt: Attempt, how: Thinking) -> None:
         except (UsageLimitError, BudgetExceededError):
             return  # The run's own model is refused for the same reason.
         except ModelError as error:
-            logger.warning("run %s goes on without thoughts: %s", attempt.output.run_id, error)
+            run_id, told = attempt.output.run_id, one_line(str(error), 2000)
+            logger.warning("run %s goes on without thoughts: %s", run_id, told)
             return
     if text := thoughts.lasting:
         place = asked[-1]
@@ -86,8 +88,10 @@ async def _asked(attempt: Attempt, how: Thinking) -> ReasoningSteps:
 
 
 def _read(response: ModelResponse, how: Thinking) -> ReasoningSteps:
-    """Return what a model has thought; what has another form is a thought of its own."""
+    """Return what a model has thought: nothing, if it declined; another form is one thought."""
     message = response.message
+    if message.refusal:
+        return ReasoningSteps()
     text = message.text.strip()
     try:
         values = cast("dict[str, object]", how.form.read(text))

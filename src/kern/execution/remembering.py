@@ -10,6 +10,7 @@ from typing import Any
 from kern.aio.retry import until_available
 from kern.errors import described
 from kern.execution.attempt import Attempt
+from kern.execution.child import UNASKED
 from kern.execution.finishing import ask_secondary
 from kern.execution.journal import StaleAttemptError
 from kern.execution.memory_rules import MemoryRules
@@ -28,6 +29,7 @@ from kern.memory.user_memory import storable, user_of
 from kern.run.base import RunContext
 from kern.run.codec import decode_object, dump
 from kern.run.message import Message
+from kern.run.printable import one_line
 from kern.run.steps import MEMORY_MODEL, SecondaryAnswered
 from kern.tools.function import FunctionTool, tool
 
@@ -58,6 +60,8 @@ async def remember(attempt: Attempt, rules: MemoryRules) -> None:
     """
     if not rules.on_run or attempt.store is None or attempt.unstored:
         return
+    if UNASKED in attempt.options:  # Another run has begun it by its end, and no user.
+        return
     said = [each for each in attempt.asked if each.role == "user" and not each.from_history]
     text = "\n\n".join(each.text for each in said if each.text)
     if not text:  # It was given results of calls, or media, alone.
@@ -69,9 +73,8 @@ async def remember(attempt: Attempt, rules: MemoryRules) -> None:
     except StaleAttemptError:
         raise
     except Exception as error:
-        logger.warning(
-            "run %s: nothing of it is remembered: %s", attempt.output.run_id, described(error)
-        )
+        run_id, told = attempt.output.run_id, one_line(described(error), 2000)
+        logger.warning("run %s: nothing of it is remembered: %s", run_id, told)
 
 
 def offer(attempt: Attempt, rules: MemoryRules) -> None:

@@ -110,6 +110,11 @@ class Retriever:
         return cls(binder, **rules)
 
     @property
+    def shown(self) -> KnowledgeBase | None:
+        """The knowledge base as functions of users see it; None where a function returns it."""
+        return None if isinstance(self.knowledge, Binder) else self.knowledge
+
+    @property
     def names(self) -> Set[str]:
         """What its functions ask for of a run."""
         asked = [each.names for each in (self.function, self.knowledge) if isinstance(each, Binder)]
@@ -193,9 +198,11 @@ class Retriever:
 
 
 def joined(outer: object, inner: object) -> object:
-    """Return filters of which the inner ones win; where they are no dicts, the inner ones."""
+    """Return filters of which the inner ones win; where they are no plain dicts, the inner ones."""
     if isinstance(outer, Mapping) and isinstance(inner, Mapping):
-        return {**outer, **inner}
+        both: dict[object, object] = {**outer, **inner}
+        if "op" not in both:  # Otherwise one is a condition as JSON values.
+            return both
     return inner or outer
 
 

@@ -23,6 +23,7 @@ from kern.run.codec import decode_object, dump, shown
 from kern.run.input import messages_of
 from kern.run.message import Message
 from kern.run.output import RunOutput
+from kern.run.printable import one_line
 from kern.run.steps import SESSION_SUMMARY, SecondaryAnswered
 from kern.run.tags import tagged, transcript
 from kern.session.agent import AgentSession, is_chat
@@ -75,7 +76,8 @@ async def leave(attempt: Attempt, rules: SessionRules) -> None:
             raise
         except Exception as error:
             what = "its file" if work is _write_file else "a summary of its session"
-            logger.warning("run %s: not %s: %s", attempt.output.run_id, what, described(error))
+            told = one_line(described(error), 2000)
+            logger.warning("run %s: not %s: %s", attempt.output.run_id, what, told)
 
 
 async def session_of(attempt: Attempt) -> AgentSession:
@@ -152,7 +154,7 @@ async def _ask_for_summary(
         earlier = earlier[ids.index(last["run_id"]) + 1 :]
     messages = [each for _, text in earlier for each in messages_of(decode_object(text))]
     own = Message("assistant", attempt.state.answer_text or "")
-    messages = [*messages, *(each for each in attempt.messages if each.role == "user"), own]
+    messages = [*messages, *(each for each in attempt.given if each.role == "user"), own]
     said = [each for each in messages if is_chat(each) and not each.from_history]
     said = said if how.messages is None else said[-how.messages :]
     before = last.get("summary")
@@ -169,7 +171,8 @@ async def _ask_for_summary(
     try:
         message = Message("assistant", dump(summary_form().read(response.message.text)))
     except UnfitError as unfit:
-        logger.warning("run %s: no summary of its session: %s", output.run_id, unfit)
+        told = one_line(str(unfit), 2000)
+        logger.warning("run %s: no summary of its session: %s", output.run_id, told)
         message = Message("assistant", "")
     attempt.journal.keep(
         SecondaryAnswered(SESSION_SUMMARY, message, response.metrics, response.model)
@@ -181,7 +184,7 @@ async def _write_file(attempt: Attempt, rules: SessionRules) -> None:
     if rules.file is None:
         return
     output = attempt.output
-    asked = "\n".join(each.text for each in attempt.messages if each.role == "user")
+    asked = "\n".join(each.text for each in attempt.given if each.role == "user")
     values = {
         "name": attempt.spec.name,
         "session_id": output.session_id,

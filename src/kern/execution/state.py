@@ -40,7 +40,7 @@ class CallState:
     def __init__(self, before: Texts, current: Mapping[str, object]) -> None:
         """Begin with a copy of a state, and with the keys of :data:`CURRENT`."""
         self.before = before
-        self.value = {**values_of(before), **current}
+        self.value: dict[str, object] = {**values_of(before), **current}
 
 
 class SessionState:

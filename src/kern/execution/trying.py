@@ -10,13 +10,7 @@ from itertools import count
 from typing import TypeAlias, TypeVar
 
 from kern.aio.threads import call_in_thread
-from kern.errors import (
-    AgentRunException,
-    InvalidInputError,
-    StepError,
-    ThreadLimitError,
-    described,
-)
+from kern.errors import AgentRunException, InvalidInputError, StepError, ThreadLimitError, described
 from kern.run.codec import ID_LIMIT
 from kern.run.numbers import check_count, check_seconds
 from kern.run.printable import one_line

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from email.message import Message
+from mimetypes import guess_extension
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -69,7 +70,7 @@ async def fetch(url: str, into: Path, most: int) -> Fetched:
                 found = await _fetch(target, into, most)
                 if isinstance(found, Fetched):
                     return found
-                url = urljoin(url, found)
+                url = _led(url, found)
     except WebhookError as error:
         raise ContentError(str(error)) from None
     except TimeoutError:
@@ -84,6 +85,14 @@ def _parsed(url: str) -> Target:
         return parse_target(url)
     except ValueError as error:
         raise ContentError(f"the URL {error}") from None
+
+
+def _led(url: str, to: str) -> str:
+    """Return where an answer leads on to."""
+    try:
+        return urljoin(url, to)
+    except ValueError as error:
+        raise ContentError(f"it leads on to a URL that is none: {error}") from None
 
 
 async def _fetch(target: Target, into: Path, most: int) -> Fetched | str:
@@ -110,8 +119,11 @@ async def _fetch(target: Target, into: Path, most: int) -> Fetched | str:
             raise ContentError(f"it was answered with {answer.status}")
         if answer.headers.get("Content-Encoding", "identity") != "identity":
             raise ContentError("it is compressed, though that was not asked for")
+        media_type = _media_type(answer.headers.get("Content-Type"))
         suffix = PurePosixPath(target.path.partition("?")[0]).suffix
-        path = into / f"page{suffix if suffix[1:].isalnum() and len(suffix) < 12 else ''}"
+        if not suffix[1:].isalnum() or len(suffix) > 11:
+            suffix = guess_extension(media_type or "") or ""
+        path = into / f"page{suffix}"
         size = 0
         with path.open("wb") as file:  # a piece at a time
             async for piece in answer.content.iter_chunked(1 << 16):
@@ -119,7 +131,7 @@ async def _fetch(target: Target, into: Path, most: int) -> Fetched | str:
                 if size > most:
                     raise too_large(None, most)
                 file.write(piece)
-        return Fetched(path, _media_type(answer.headers.get("Content-Type")))
+        return Fetched(path, media_type)
 
 
 def too_large(size: int | None, most: int) -> ContentError:

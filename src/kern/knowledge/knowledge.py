@@ -19,6 +19,7 @@ from kern.knowledge.sync import SyncKnowledgeMethods
 from kern.run.agent import RunOutput
 from kern.run.numbers import check_count
 from kern.vectordb.base import VectorDb
+from kern.vectordb.values import LIMIT
 
 
 class WhatToLoad(TypedDict, total=False):
@@ -80,7 +81,7 @@ class Knowledge(SyncKnowledgeMethods):
             description: what is in it.
             vector_db: where its documents are kept and found.
             contents_db: where it is written down what was loaded.
-            max_results: how many documents a search returns.
+            max_results: how many documents a search returns, 1,000 at most.
             readers: what reads files, before kern's own readers do.
             chunking: how texts are cut.
             max_file_size: how many bytes a file, or a page of the web, may have.
@@ -104,7 +105,9 @@ class Knowledge(SyncKnowledgeMethods):
         self.description = description
         self.vector_db = vector_db
         self.contents_db = contents_db
-        self.max_results = check_count("max_results", max_results, ConfigurationError)
+        if check_count("max_results", max_results, ConfigurationError) > LIMIT:
+            raise ConfigurationError(f"max_results must be {LIMIT:,} at most, not {max_results}.")
+        self.max_results: int = max_results
         self._loaders: dict[Database, Loader] = {}
         self._settings = None
         if vector_db is not None:

@@ -35,7 +35,7 @@ class LoadingModel(Model):
 
     id = "loading"
     provider = "kern"
-    price = Price(0, 0)
+    price: Price = Price(0, 0)
 
     def __repr__(self) -> str:
         return "LoadingModel()"
@@ -43,9 +43,13 @@ class LoadingModel(Model):
     @override
     async def respond(self, request: ModelRequest) -> ModelResponse:
         last = request.messages[-1]
-        if last.role != "tool":
-            arguments = json.dumps({"request": last.text})
-            message = Message("assistant", tool_calls=[ToolCall("load", _TOOL, arguments)])
+        is_retry = last.is_error and self.provider not in request.memo
+        if last.role != "tool" or is_retry:  # What an earlier attempt has failed at is done anew.
+            request.memo[self.provider] = True
+            asked = next(each for each in reversed(request.messages) if each.role == "user")
+            arguments = json.dumps({"request": asked.text})
+            name = f"load-{len(request.messages)}" if is_retry else "load"
+            message = Message("assistant", tool_calls=[ToolCall(name, _TOOL, arguments)])
             return ModelResponse(message, Metrics(model_calls=1), "tool_calls")
         if last.is_error:
             raise ContentError(f"The load failed: {last.text}")

@@ -4,35 +4,30 @@ The same is done at once and in a run; in a run each batch is a step, and so is 
 """
 
 import asyncio
-import stat
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 from kern.aio.retry import until_available
+from kern.aio.tasks import together
 from kern.aio.threads import call_in_thread
 from kern.db.contents import Content, Contents, ContentStatus
 from kern.db.database import Database
-from kern.errors import ContentError, KernError, described
+from kern.errors import ContentError, DatabaseError, KernError, StepError, described
 from kern.knowledge.chunking import Chunking
-from kern.knowledge.fetching import fetch, folder, too_large
-from kern.knowledge.readers import Part, Reader, reader_for
+from kern.knowledge.readers import Reader
+from kern.knowledge.reading import batches_of, next_of, opened
 from kern.knowledge.sources import Request, Source, clean
 from kern.run.codec import encode
 from kern.run.event import CustomEvent
 from kern.vectordb.base import VectorDb
 from kern.vectordb.document import Document
 
-# How many batches are embedded, and contents read, at a time; the seconds to read a batch.
-_AT_ONCE, _PATIENCE = 4, 300.0
-
-# How many characters a content may have: what is packed may be much more than its file.
-_LONGEST = 200_000_000
+# How many batches are embedded, and contents read, at a time.
+_AT_ONCE = 4
 
 # Of how many contents a load says the ids and faults.
 _TOLD = 1000
@@ -148,6 +143,7 @@ class Loading:
         self._waits = waits
         self._loaded = Loaded()
         self._done = self._total = 0
+        self._under_way: dict[str, Content] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def all(self) -> Loaded:
@@ -167,9 +163,16 @@ class Loading:
             for source in waiting:
                 await self._one(contents, source)
 
-        async with _tasks() as group:
-            for _ in range(min(_AT_ONCE, len(sources))):
-                group.create_task(work())
+        try:
+            async with together() as group:
+                for _ in range(min(_AT_ONCE, len(sources))):
+                    group.create_task(work())
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, Exception) or self._run_id is None:  # A run may go on.
+                with suppress(DatabaseError):  # What has failed first is what is told.
+                    for each in self._under_way.values():
+                        await self._put(contents, _failed(each, error))
+            raise
         return self._loaded
 
     async def _one(self, contents: Contents | None, source: Source) -> None:
@@ -192,18 +195,22 @@ class Loading:
                 return self._report(known)
             if known is not None and not request.upsert:
                 raise ContentError(f"{source.name}: it is there already, and upsert is False")
+            self._under_way[content.id] = content
             await self._put(contents, content)
             content, embedded = await self._kept(contents, content, source)
-        except Exception as error:
-            why = str(error) if isinstance(error, KernError) else described(error)
-            failed = content._replace(status=ContentStatus.FAILED, status_message=clean(why))
-            await self._put(contents, failed)
-            if not isinstance(error, ContentError) or self._total == 1:
+        except ContentError as error:
+            if self._total == 1:
                 raise
+            failed = _failed(content, error)
+            if content.id in self._under_way:  # What is refused stays as it is.
+                await self._put(contents, failed)
             if len(loaded.failed) < _TOLD:
-                loaded.failed[content.name] = why
-            return self._report(failed)
-        self._ended(content, embedded)
+                name = content.source if content.name in loaded.failed else content.name
+                loaded.failed[name] = str(error)
+            self._report(failed)
+        else:
+            self._ended(content, embedded)
+        self._under_way.pop(content.id, None)
 
     async def _known(self, contents: Contents | None, content: Content) -> Content | None:
         """Return a content that was loaded before, as a whole."""
@@ -221,6 +228,30 @@ class Loading:
         self, contents: Contents | None, content: Content, source: Source
     ) -> tuple[Content, int]:
         """Keep the chunks of a content, and none that it had before; return how many are new."""
+        embedded = 0
+        # Who loads or removes the same content meanwhile may delete what is kept: then once more.
+        for again in ("", " again"):
+            ids, size, new = await self._read(content, source, again)
+            embedded += new
+            done = content._replace(status=ContentStatus.COMPLETED, size=size, chunks=len(ids))
+            end = partial(self._end, contents, done, ids)
+            if await self._do(f"{content.id[:16]} ends{again}", end) is not False:
+                return done, embedded
+        raise ContentError(f"{source.name}: it was deleted while it was loaded: load it again")
+
+    async def _end(self, contents: Contents | None, content: Content, ids: list[str]) -> bool:
+        """Delete what a content had before, and say whether what it has now is there."""
+        vector_db = self._base.vector_db
+        await vector_db.adelete_by_content_id(content.id, keep=ids)
+        is_whole = not await vector_db.amissing(ids)
+        if is_whole:
+            await self._put(contents, content)
+        return is_whole
+
+    async def _read(
+        self, content: Content, source: Source, again: str
+    ) -> tuple[list[str], int, int]:
+        """Keep the chunks of a content; return their ids, its bytes, and how many are new."""
         base, ids, embedded = self._base, dict[str, None](), 0
 
         async def keep(name: str, batch: list[Document]) -> None:
@@ -232,33 +263,32 @@ class Loading:
             finally:
                 self._slots.release()
 
-        async with _opened(base, source) as (parts, size):
-            batches = _batches(_documents(content, source, parts, base.chunking), base.batch_size)
+        async with opened(source, base.readers, base.max_file_size) as (parts, size):
+            batches = batches_of(content, source, parts, base.chunking, base.batch_size)
             try:
-                async with _tasks() as group:
-                    while batch := await _next(batches, source):
-                        digest = sha256("".join([each.chunk_id for each in batch]).encode())
-                        name = f"{content.id[:16]} {len(ids)} {digest.hexdigest()[:16]}"
-                        ids.update(dict.fromkeys([each.chunk_id for each in batch]))
+                async with together() as group:
+                    while found := await next_of(batches, source):
+                        # What a text says twice is one chunk, and each step has a name of its own.
+                        batch = {each.chunk_id: each for each in found if each.chunk_id not in ids}
+                        if not batch:
+                            continue
+                        digest = sha256("".join(batch).encode())
+                        name = f"{content.id[:16]} {len(ids)} {digest.hexdigest()[:16]}{again}"
+                        ids.update(dict.fromkeys(batch))
                         await self._slots.acquire()
-                        group.create_task(keep(name, batch))
+                        group.create_task(keep(name, [*batch.values()]))
             finally:
                 with suppress(ValueError):  # It still reads, in a thread that was left behind.
                     batches.close()
         if not ids:
             raise ContentError(f"{source.name}: there is no text in it")
-        done = content._replace(status=ContentStatus.COMPLETED, size=size, chunks=len(ids))
-
-        async def end() -> None:
-            await base.vector_db.adelete_by_content_id(content.id, keep=[*ids])
-            if contents is not None:
-                await contents.put(base.name, done)
-
-        await self._do(f"{content.id[:16]} ends", end)
-        return done, embedded
+        return [*ids], size, embedded
 
     async def _do(self, name: str, function: Callable[[], Awaitable[object]]) -> object:
-        return await self._step(name, partial(self._available, function))
+        try:
+            return await self._step(name, partial(self._available, function))
+        except StepError as error:  # Its name says nothing to people.
+            raise error.__cause__ or error from None
 
     async def _available(self, function: Callable[[], Awaitable[Result]]) -> Result:
         return await (until_available(function) if self._waits else function())
@@ -289,89 +319,16 @@ class Loading:
         )
 
 
+def _failed(content: Content, error: BaseException) -> Content:
+    why = str(error) if isinstance(error, KernError) else described(error)
+    if isinstance(error, asyncio.CancelledError):
+        why = "it was cancelled"
+    return content._replace(status=ContentStatus.FAILED, status_message=clean(why))
+
+
 async def _keep(vector_db: VectorDb, batch: Sequence[Document]) -> int:
     """Keep those of some chunks that are not there; return how many these are."""
     missing = {*await vector_db.amissing([each.chunk_id for each in batch])}
     if missing:
         await vector_db.aupsert([each for each in batch if each.chunk_id in missing])
     return len(missing)
-
-
-@asynccontextmanager
-async def _tasks() -> AsyncGenerator[asyncio.TaskGroup, None]:
-    """Have tasks that end together, of whose failures the first is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-
-
-@asynccontextmanager
-async def _opened(base: Base, source: Source) -> AsyncGenerator[tuple[Iterator[Part], int], None]:
-    """Have the parts of a content, which nobody has read yet, and how many bytes it has."""
-    if source.kind == "text":
-        yield iter([Part(source.text)]), len(source.text.encode("utf-8", "replace"))
-        return
-    with folder() as made:
-        path, media_type = Path(source.location), None
-        try:
-            if source.kind == "url":
-                path, media_type = await fetch(source.location, made, base.max_file_size)
-            found = await call_in_thread(path.stat)
-            if not stat.S_ISREG(found.st_mode):
-                raise ContentError("it is no file")
-            if found.st_size > base.max_file_size:
-                raise too_large(found.st_size, base.max_file_size)
-        except ContentError as error:
-            raise ContentError(f"{source.name}: {error}") from None
-        except OSError as error:
-            raise ContentError(f"{source.name}: {error.strerror}") from None
-        yield reader_for(path, media_type, base.readers).read(path), found.st_size
-
-
-async def _next(batches: Iterator[list[Document]], source: Source) -> list[Document] | None:
-    """Return the next chunks, read in a thread.
-
-    Raises:
-        ContentError: the content cannot be read.
-        KernError: a package is not installed.
-    """
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            return await call_in_thread(partial(next, batches, None))
-    except TimeoutError:
-        why = f"to read a part of it took longer than {_PATIENCE:g} s"
-    except ContentError as error:
-        why = str(error)
-    except KernError:
-        raise
-    except Exception as error:
-        why = f"it is damaged, or cannot be read: {described(error)[:300]}"
-    raise ContentError(f"{source.name}: {why}") from None
-
-
-def _documents(
-    content: Content, source: Source, parts: Iterator[Part], chunking: Chunking
-) -> Iterator[Document]:
-    """Yield the chunks of a content, each with an id that follows from all that is known of it."""
-    known = {"url": source.location} if source.kind == "url" else {}
-    length = 0
-    for part in parts:
-        length += len(part.text)
-        if length > _LONGEST:
-            raise ContentError(f"it has more than {_LONGEST:,} characters")
-        more = {
-            name: clean(each) if isinstance(each, str) else each
-            for name, each in part.meta_data.items()
-        }
-        meta_data = {**known, **more, **(content.metadata or {})}
-        for chunk in chunking.chunks(clean(part.text)):
-            text = encode([content.id, content.name, meta_data, chunk], "a chunk")
-            chunk_id = sha256(text.encode()).hexdigest()[:32]
-            yield Document(chunk, chunk_id, content.name, {**meta_data}, content.id)
-
-
-def _batches(documents: Iterator[Document], size: int) -> Generator[list[Document], None, None]:
-    while batch := [*islice(documents, size)]:
-        yield batch

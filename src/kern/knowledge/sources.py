@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from kern.errors import ContentError, InvalidInputError
 from kern.run.codec import decode_object, encode
+
+Value = TypeVar("Value")
 
 _STRINGS = re.compile(r"[\0\ud800-\udfff]")
 
@@ -81,29 +83,35 @@ class Request:
         Raises:
             InvalidInputError: it is nothing, or has a form that cannot be used.
         """
-        for keyword, value in (("paths", paths), ("urls", urls), ("include", include)):
-            if isinstance(value, str):
-                raise InvalidInputError(f"{keyword} must be a list, as in [{value!r:.80}].")
-        if isinstance(exclude, str):
-            raise InvalidInputError(f"exclude must be a list, as in [{exclude!r:.80}].")
-        files = (*(() if path is None else (path,)), *(paths or ()))
-        pages = (*(() if url is None else (url,)), *(urls or ()))
+        files = (*(() if path is None else (path,)), *_several("paths", paths))
+        pages = (*(() if url is None else (url,)), *_several("urls", urls))
+        patterns = _several("include", include), _several("exclude", exclude)
+        texts = (("text_content", text_content), ("name", name), ("description", description))
+        for keyword, value in texts:
+            if value is not None:
+                _check_text(keyword, value)
+        for keyword, values in (("url", pages), ("include", patterns[0]), ("exclude", patterns[1])):
+            for each in values:
+                _check_text(keyword, each)
         if text_content is not None and not text_content.strip():
             raise InvalidInputError("text_content says nothing.")
         if not (files or pages or text_content):
             raise InvalidInputError(
                 "There is nothing to load: give path=, paths=, url=, urls= or text_content=."
             )
+        if metadata is not None and not _is_named(metadata):
+            raise InvalidInputError(
+                f"metadata must be a dict with text as keys, not {metadata!r:.80}."
+            )
         encode(metadata, "metadata")
         return cls(
-            tuple(str(Path(each).expanduser().absolute()) for each in files),
-            tuple(pages),
+            tuple(_path(each) for each in files),
+            pages,
             text_content,
             name,
             description,
             None if metadata is None else dict(metadata),
-            tuple(include or ()),
-            tuple(exclude or ()),
+            *patterns,
             upsert,
             skip_if_exists,
         )
@@ -151,8 +159,12 @@ class Request:
         return [*found.values()]
 
     def _files(self, path: Path) -> Iterator[Source]:
-        if not path.is_dir():
-            if not path.exists():
+        try:
+            is_folder, is_there = path.is_dir(), path.exists()
+        except OSError as error:  # Its name is too long, say.
+            raise ContentError(f"{path.name:.80}: {error.strerror}") from None
+        if not is_folder:
+            if not is_there:
                 raise ContentError(f"There is no file {path}.")
             yield Source("file", str(path), path.name)
             return
@@ -171,6 +183,33 @@ class Request:
             raise ContentError(f"There is no file to load in {path}.")
 
 
+def _several(keyword: str, values: Sequence[Value] | None) -> tuple[Value, ...]:
+    if isinstance(values, str | bytes):
+        raise InvalidInputError(f"{keyword} must be a list, as in [{values!r:.80}].")
+    return tuple(values or ())
+
+
+def _check_text(keyword: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{keyword} must be a text, not {value!r:.80}.")
+
+
+def _is_named(metadata: object) -> bool:
+    if not isinstance(metadata, Mapping):
+        return False
+    return all(isinstance(each, str) for each in cast("Mapping[object, object]", metadata))
+
+
+def _path(given: object) -> str:
+    """Return a path as it is from everywhere; an empty one would be the working directory."""
+    if not isinstance(given, str | Path) or not str(given):
+        raise InvalidInputError(f"path must be a file or a folder, not {given!r:.80}.")
+    try:
+        return str(Path(given).expanduser().absolute())
+    except RuntimeError as error:
+        raise InvalidInputError(f"path {str(given)!r:.80}: {error}") from None
+
+
 def clean(text: str) -> str:
     """Return a text without the characters that no database keeps."""
     return _STRINGS.sub("\N{REPLACEMENT CHARACTER}", text) if _STRINGS.search(text) else text
@@ -186,5 +225,8 @@ def _is_inside(file: Path, folder: Path) -> bool:
 
 
 def _name_of(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # To fetch it says what is wrong with it.
+        return url
     return unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.hostname or url

@@ -11,16 +11,7 @@ from urllib.parse import urlsplit
 
 from kern.errors import InvalidInputError
 from kern.media.types import family, recognised
-from kern.run.content import (
-    ImagePart,
-    Inline,
-    MediaPart,
-    Source,
-    Url,
-    blob_of,
-    data_in,
-    is_data,
-)
+from kern.run.content import ImagePart, Inline, MediaPart, Source, Url, blob_of, data_in, is_data
 from kern.run.numbers import size_in
 
 _SCHEMES = ("https", "http", "gs")

@@ -144,7 +144,7 @@ class File(Media):
                 )
             kind = getattr(self.external, "mime_type", None)
             self.url, self.external = uri, None
-            self.mime_type = self.mime_type or (kind if isinstance(kind, str) else None)
+            self.mime_type: str | None = self.mime_type or (kind if isinstance(kind, str) else None)
         super().__post_init__()
 
     @property

@@ -16,6 +16,7 @@ from kern.models.form import Form
 from kern.run.codec import decode_object
 from kern.run.identity import derived_id
 from kern.run.message import Message
+from kern.run.printable import one_line
 from kern.run.tags import shortened, tagged, transcript
 from kern.run.tool import ToolCall, ToolSchema
 
@@ -169,7 +170,8 @@ def changes_in(
                 raise ValueError("it was not offered")
             found.append(_READ[call.name](_Called(call.arguments, memories), key, place))
         except (ValueError, TypeError) as error:
-            logger.warning("a change to memories makes no sense: %s: %s", call.name[:64], error)
+            name, why = one_line(call.name, 60), one_line(str(error), 200)
+            logger.warning("a change to memories makes no sense: %s: %s", name, why)
     return found
 
 

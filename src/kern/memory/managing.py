@@ -306,8 +306,10 @@ class ManagedMemories:
             for each in cast("list[dict[str, Any]]", values["memories"])
             if (text := str(each["memory"])).strip()
         ]
-        if not made:
-            raise ModelError("The model made nothing of the memories; they stay as they are.")
+        if not 0 < len(made) <= len(known):
+            raise ModelError(
+                f"The model made {len(made):,} memories of {len(known)}; they stay as they are."
+            )
         if apply:
             gone = [
                 MemoryChange("delete", each.memory_id or "", seen=each.updated_at) for each in known

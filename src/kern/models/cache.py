@@ -15,15 +15,7 @@ from typing_extensions import override
 
 from kern.aio.threads import call_in_thread
 from kern.errors import ConfigurationError
-from kern.models.base import (
-    Model,
-    ModelRequest,
-    ModelResponse,
-    OutputMode,
-    Piece,
-    Reasoning,
-    Text,
-)
+from kern.models.base import Model, ModelRequest, ModelResponse, OutputMode, Piece, Reasoning, Text
 from kern.models.calls import ids_in
 from kern.run.codec import dump, load
 from kern.run.content import ReasoningPart
@@ -91,7 +83,7 @@ class ResponseCache:
         if ttl is not None:
             check_seconds("cache_ttl", ttl, ConfigurationError)
         self.ttl = ttl
-        self.directory = cache_home("responses") if directory is None else Path(directory)
+        self.directory: Path = cache_home("responses") if directory is None else Path(directory)
         self._parameters = dict(parameters or {})
 
     def before(self, model: Model) -> Model:

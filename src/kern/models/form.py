@@ -77,12 +77,14 @@ class Form:
         self._validator: Validator | None = None
         if isinstance(kind, Mapping):
             self._own = schema_in(kind, keyword)
-            self.content_type = name or str(self._own.get("title") or "dict")
+            self.content_type: str = name or str(self._own.get("title") or "dict")
         else:
             self._adapter, self._own = _adapted(kind, keyword)
             self.content_type = name or _name_of(kind)
         self.schema, self._is_wrapped = with_object_root(self._own)
-        self.label = re.sub(r"[^a-zA-Z0-9_-]+", "_", self.content_type).strip("_")[:64] or "answer"
+        self.label: str = (
+            re.sub(r"[^a-zA-Z0-9_-]+", "_", self.content_type).strip("_")[:64] or "answer"
+        )
 
     @classmethod
     def of(cls, kind: object, keyword: str = "output_schema") -> "Form | None":

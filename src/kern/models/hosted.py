@@ -76,7 +76,7 @@ class HostedModel(Model):
             ConfigurationError: that is no number of times, or of seconds.
         """
         self.id = id
-        self.delay_between_retries = check_delay(delay_between_retries)
+        self.delay_between_retries: float | None = check_delay(delay_between_retries)
         self.exponential_backoff = exponential_backoff
         self._service = service
         self._max_retries = check_count("max_retries", max_retries, ConfigurationError, least=0)

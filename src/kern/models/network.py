@@ -1,14 +1,7 @@
 """The connections to models' servers, and what it means when nothing comes over them."""
 
 import aiohttp
-from httpx2 import (
-    HTTPError,
-    InvalidURL,
-    Limits,
-    ProxyError,
-    TimeoutException,
-    UnsupportedProtocol,
-)
+from httpx2 import HTTPError, InvalidURL, Limits, ProxyError, TimeoutException, UnsupportedProtocol
 
 from kern.errors import ModelError
 

@@ -39,7 +39,9 @@ class Given:
             values: the first ones; None stands for nothing.
             elsewhere: those that may not be given, and why.
         """
-        self.values = {name: value for name, value in values.items() if value is not None}
+        self.values: dict[str, object] = {
+            name: value for name, value in values.items() if value is not None
+        }
         self._elsewhere = elsewhere or {}
         self._clashes: list[str] = []
 

@@ -5,22 +5,10 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from kern.run.metrics import Metrics
 
-SpanKind: TypeAlias = Literal[
-    "attempt",
-    "model",
-    "tool",
-    "agent",
-    "member",
-    "step",
-    "sleep",
-    "event",
-    "content",
-    "hook",
-    "told",
-    "pause",
-    "continued",
-    "damage",
-]
+SpanKind: TypeAlias = (
+    Literal["attempt", "model", "tool", "agent", "member", "step", "sleep", "event", "content"]
+    | Literal["hook", "told", "pause", "continued", "damage"]
+)
 
 MOST = 2000
 """How many characters of a text a span keeps; the journal has them all."""

@@ -102,10 +102,17 @@ class Reader:
             raise ConfigurationError(
                 f"{where} is {text!r:.200}, which cannot be imported: {described(error)}"
             ) from error
-        if is_own and not (
+        if not is_own:
+            return found
+        if not (
             isinstance(found, Tool) or (isinstance(found, type) and issubclass(found, Recorded))
         ):
             raise ConfigurationError(f"{where} is {text!r:.200}, which no agent can have.")
+        if isinstance(found, type) and issubclass(found, Recorded) and found.uses_files:
+            raise ConfigurationError(
+                f"{where} is {text!r:.200}, by which a model may use files of this machine. "
+                "Register it: Registry(values={'its name': ...})."
+            )
         return found
 
 

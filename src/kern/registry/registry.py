@@ -70,8 +70,8 @@ class Registry:
         if isinstance(modules, str) or not all(modules):
             raise ConfigurationError(f"modules must be a list of names, not {modules!r:.80}.")
         self.name = name
-        self.modules = (*modules,)
-        self.dbs = (*dbs,)
+        self.modules: tuple[str, ...] = (*modules,)
+        self.dbs: tuple[Database, ...] = (*dbs,)
         self._values: dict[str, object] = {}
         for names in (
             _named("tools", tools),

@@ -150,6 +150,8 @@ class Writer:
         given = arguments_of(value) if given is None else given
         if path is None:
             return self.refuse(where, f"is of the class {name}, {_UNREACHABLE}")
+        if value.uses_files and path.startswith("kern."):
+            return self.refuse(where, f"is a {name}, by which a model may use files of a machine")
         if given is None:
             return self.refuse(where, f"is a {name} that was changed after it was made")
         if by_place := [each for each in given if each.startswith("*")]:

@@ -25,7 +25,7 @@ def note(turns: Sequence[Turn], step: Beside) -> Iterator[Happened]:
     match step:
         case ResultsCompressed():
             yield from _compressed(turns, step)
-        case ConversationCompacted():
+        case ConversationCompacted(summary) if summary:
             yield Happened(RunEvent.compaction_started)
             more: dict[str, object] = {
                 "messages_compacted": step.replaced,
@@ -72,5 +72,11 @@ def thoughts_of(steps: Sequence[Beside]) -> ReasoningSteps | None:
 
 def compacted_in(steps: Sequence[Beside]) -> ConversationCompacted | None:
     """Return how the conversation was compacted last, if it was."""
-    found = [each for each in steps if isinstance(each, ConversationCompacted)]
+    found = [each for each in steps if isinstance(each, ConversationCompacted) and each.summary]
     return found[-1] if found else None
+
+
+def is_incompressible(steps: Sequence[Beside]) -> bool:
+    """Say whether the conversation was summed up to no use last: it is not tried again then."""
+    found = [each for each in steps if isinstance(each, ConversationCompacted)]
+    return bool(found) and not found[-1].summary

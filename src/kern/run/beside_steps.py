@@ -63,7 +63,7 @@ class ConversationCompacted(Beside):
     """The oldest messages were summed up: from now on the model is told the summary instead.
 
     Attributes:
-        summary: what it is told.
+        summary: what it is told; empty where the answer was of no use: nothing changes then.
         run_id: the earlier run of the session up to which messages go; empty for this one, or for
             one that has begun with its steps.
         count: how many of the run's own messages; None for all of them.

@@ -52,7 +52,7 @@ class Budget:
             )
         if self.cost is None and self.tokens is None:
             raise ConfigurationError(
-                "A budget needs a cost, a number of tokens, or both, as in Budget(cost=5)."
+                "A budget needs a cost, a number of tokens, or both, such as cost=5."
             )
 
 

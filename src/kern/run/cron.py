@@ -62,8 +62,8 @@ class Cron:
             meant = _MEANT.get("".join(fields).lower())
             remedy = f"Write {meant!r} for it." if meant else _FORM
             raise InvalidInputError(f"cron {line!r:.200} does not have five fields. {remedy}")
-        self.line = " ".join(fields)
-        self.zone = _zone(timezone)
+        self.line: str = " ".join(fields)
+        self.zone: ZoneInfo = _zone(timezone)
         self._passes = any(field.startswith("*") for field in fields[:2])
         wrong = "".join(map(_wrong, fields, _KNOWN))
         try:

@@ -16,13 +16,7 @@ from kern.run.concluded import conclude, piece_happened, void_pieces
 from kern.run.content import text_of
 from kern.run.entry import Entry, damaged, read_row
 from kern.run.event import RunEvent
-from kern.run.happened import (
-    FIRST_EVENT,
-    Happened,
-    call_ended,
-    failure_told,
-    secondary_events,
-)
+from kern.run.happened import FIRST_EVENT, Happened, call_ended, failure_told, secondary_events
 from kern.run.hook_events import hook_events, told_text
 from kern.run.message import Metrics
 from kern.run.record import JournalRow

@@ -65,8 +65,25 @@ class _Extras(TypedDict, total=False):
 _MEDIA = ("images", "audio", "videos", "files")
 
 
+class _Few:
+    """What few messages have."""
+
+    __slots__ = ()
+
+    id: Extra[str] = Extra()
+    name: Extra[str] = Extra()
+    tool_name: Extra[str] = Extra()
+    tool_args: Extra[object] = Extra()
+    redacted_reasoning_content: Extra[str] = Extra()
+    references: Extra[object] = Extra()
+    provider_data: Extra[dict[str, object]] = Extra()
+    compressed_content: Extra[str] = Extra()
+    metrics: Extra[Metrics] = Extra()
+    created_at: Extra[float] = Extra()
+
+
 @dataclass(slots=True, init=False)
-class Message:
+class Message(_Few):
     """One message of a conversation.
 
     Attributes:
@@ -163,17 +180,6 @@ class Message:
         if extras:
             self._take(extras)
         self.__post_init__()
-
-    id = Extra[str]()
-    name = Extra[str]()
-    tool_name = Extra[str]()
-    tool_args = Extra[object]()
-    redacted_reasoning_content = Extra[str]()
-    references = Extra[object]()
-    provider_data = Extra[dict[str, object]]()
-    compressed_content = Extra[str]()
-    metrics = Extra[Metrics]()
-    created_at = Extra[float]()
 
     def __post_init__(self) -> None:
         if self.role not in _ROLES:

@@ -14,7 +14,7 @@ from kern.errors import InvalidInputError, JournalError
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, dump, shown, to_json_value
 from kern.run.event import RunOutputEvent
-from kern.run.extra import Extra
+from kern.run.few import FEW, Few
 from kern.run.input import messages_of
 from kern.run.made import Made
 from kern.run.message import Message
@@ -25,10 +25,10 @@ from kern.run.required import Required
 from kern.run.requirement import (
     RunRequirement,
     first_expiry,
+    place_of,
     requirements_from_json,
     requirements_to_json,
 )
-from kern.run.thoughts import StepsField
 from kern.run.tool import ToolExecution
 
 Output = TypeVar("Output", default=str)
@@ -39,7 +39,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
-class RunOutput(Made, Required, Generic[Output]):
+class RunOutput(Few, Made, Required, Generic[Output]):
     """A run as its caller sees it, at any moment of its life.
 
     Attributes:
@@ -137,19 +137,6 @@ class RunOutput(Made, Required, Generic[Output]):
     media: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)
     own_metrics: Metrics | None = field(default=None, repr=False, compare=False)
 
-    team_id = Extra[str]()
-    reasoning_steps = StepsField()
-    thoughts = Extra[str]()
-    compaction = Extra[dict[str, object]]()
-    reasoning_messages = Extra[list[Message]]()
-    additional_input = Extra[list[Message]]()
-    model_provider_data = Extra[dict[str, object]]()
-    forked_from_run_id = Extra[str]()
-    forked_from_message_index = Extra[int]()
-    forked_from_session_id = Extra[str]()
-    regenerated_from = Extra[str]()
-    last_checkpoint_at_message_index = Extra[int]()
-
     @property
     def is_terminal(self) -> bool:
         """Whether the run has ended for good."""
@@ -172,17 +159,22 @@ class RunOutput(Made, Required, Generic[Output]):
             requirements: what it waits for.
         """
         self.requirements = [*requirements]
-        waiting: dict[str, ToolExecution] = {}
+        own: dict[int, ToolExecution] = {}
         for each in requirements:
             call = each.tool_execution
             call.user_input_schema = each.user_input_schema
             call.user_feedback_schema = each.user_feedback_schema
-            waiting[call.tool_call_id] = call
-        # Who answers a call (`tool.confirmed = True`) answers its requirement.
-        self.tools = [
-            each if each.result is not None else waiting.get(each.tool_call_id, each)
-            for each in self.tools
-        ]
+            if each.member_run_id is None:  # Else it is a child's, and may have the id of another.
+                own[place_of(each)] = call
+        # Who answers a call (`tool.confirmed = True`) answers its requirement. Models give several
+        # calls of an answer the same id, so they are told apart by their order.
+        waiting = [own[place] for place in sorted(own)]
+        for at, tool in enumerate(self.tools):
+            if tool.result is None:
+                name = tool.tool_call_id, tool.tool_name
+                same = (each for each in waiting if (each.tool_call_id, each.tool_name) == name)
+                self.tools[at] = found = next(same, tool)
+                waiting = [each for each in waiting if each is not found]
 
     def get_content_as_string(self) -> str:
         """Return the content as a text: what is no text, as JSON."""
@@ -257,7 +249,7 @@ class RunOutput(Made, Required, Generic[Output]):
             finished_at=given.get("finished_at"),
         )
         output._take_body(values)
-        if few := {name: given[name] for name in _FEW if name in given}:
+        if few := {name: given[name] for name in FEW if name in given}:
             output.more = {**(output.more or {}), **few}
         if waiting := given.get("requirements"):
             output.wait_for([RunRequirement.from_dict(each) for each in waiting])
@@ -382,9 +374,6 @@ class RunOutput(Made, Required, Generic[Output]):
         self.session_state, self.more = given.get("session_state"), given.get("more")
         if given.get("references") is not None:
             self.references = references_from_json(given["references"])
-
-
-_FEW = tuple(name for name, value in vars(RunOutput).items() if isinstance(value, Extra))
 
 
 def _replaced(status: RunStatus) -> RunStatus:

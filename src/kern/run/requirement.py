@@ -327,7 +327,7 @@ class CallPaused(Exception):  # noqa: N818  # It is no error: the call goes on w
             requirements: what for; their ``call`` is set where they are journaled.
         """
         super().__init__("The call waits for a person.")
-        self.requirements = tuple(requirements)
+        self.requirements: tuple[RunRequirement, ...] = tuple(requirements)
 
 
 def place_of(requirement: RunRequirement) -> int:

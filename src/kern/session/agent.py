@@ -196,13 +196,16 @@ class AgentSession:
         """
         calls: list[dict[str, Any]] = []
         for run in reversed(self.runs):
-            own = [each for each in run.messages if not each.from_history]
-            results = {each.tool_call_id: each.text for each in own if each.role == "tool"}
-            calls += (
-                {**dict(call), "content": results.get(call.id)}
-                for message in reversed(own)
-                for call in reversed(message.tool_calls)
-            )
+            made: list[dict[str, Any]] = []
+            for message in run.messages:
+                if message.from_history:
+                    continue
+                made += ({**dict(call), "content": None} for call in message.tool_calls)
+                if message.role == "tool":  # Models give several calls the same id.
+                    same = (each for each in made if each["id"] == message.tool_call_id)
+                    if found := next((each for each in same if each["content"] is None), None):
+                        found["content"] = message.text
+            calls += reversed(made)
         return calls if num_calls is None else calls[: max(0, num_calls)]
 
     def get_session_summary(self) -> SessionSummary | None:

@@ -58,7 +58,7 @@ class LocalSkills(SkillLoader):
             path: a folder of folders with a ``SKILL.md`` each, or one of these.
             validate: False to take what does not follow the format to the letter.
         """
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self.validate = validate
 
     @override

@@ -75,10 +75,10 @@ class Skills:
                 f"scripts must be 'run', 'confirm' or 'read', not {scripts!r:.50}."
             )
         check_seconds("script_timeout", script_timeout, ConfigurationError)
-        self.loaders = [*loaders]
+        self.loaders: list[SkillLoader] = [*loaders]
         self.scripts: Scripts = scripts
         self.script_timeout = script_timeout
-        self.script_env = dict(script_env or {})
+        self.script_env: dict[str, str] = dict(script_env or {})
         self._skills: dict[str, Skill] = {}
         self.reload()
 

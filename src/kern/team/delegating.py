@@ -26,7 +26,7 @@ class DelegateTool(SubAgentTool):
         members: the members, by id.
     """
 
-    asks_for = frozenset({"session_state"})
+    asks_for: frozenset[str] = frozenset({"session_state"})
     leads: ClassVar[bool] = True
 
     def __init__(self, members: Mapping[str, SubAgent], rules: Delegation) -> None:
@@ -37,7 +37,7 @@ class DelegateTool(SubAgentTool):
             rules: how they are given work.
         """
         self.members = members
-        self.definitions = [*members.values()]
+        self.definitions: list[SubAgent] = [*members.values()]
         self._delegation = rules
         self._tools = {id: AgentTool(each, DELEGATE) for id, each in members.items()}
         properties: dict[str, object] = {
@@ -94,9 +94,9 @@ class DelegateTool(SubAgentTool):
             if tool is None:
                 known = ", ".join(self.members)
                 return ToolResult(f"There is no member {named[:100]!r}. The members are: {known}.")
-            member, task = tool.agent, values.get("task")
-            if task is not None and member.input_schema is not None:
-                task = written(member.input_schema, task)
+            member, task = tool.agent, values["task"] if self._delegation.writes_tasks else None
+            if member.input_schema is not None:
+                task = written(member.input_schema, await _said(call) if task is None else task)
         except (ValueError, InvalidInputError) as error:
             return ToolResult(self.told(error), is_error=True)
         given = await task_message(member, task, call, self._delegation)
@@ -104,3 +104,9 @@ class DelegateTool(SubAgentTool):
         if routes and not result.is_error:
             return ToolResult(result.content, ends=True)
         return result
+
+
+async def _said(call: ChildCall) -> str:
+    """Return what the user has said, as text."""
+    said = (each.text for each in await call.given() if each.role == "user")
+    return "\n\n".join(text for text in said if text)

@@ -1,9 +1,9 @@
 """The members of a team: who they are, and what their leader's model is told of them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from kern.agent.as_tool import SubAgent, is_sub_agent
 from kern.errors import ConfigurationError
@@ -52,7 +52,7 @@ def members_by_id(given: object, what: str = "members") -> dict[str, SubAgent]:
             f"{given!r:.80}."
         )
     found: dict[str, SubAgent] = {}
-    for each in given:
+    for each in cast("Sequence[object]", given):
         if not is_sub_agent(each):
             raise ConfigurationError(f"{what} must be agents and teams, not {shown(each)}.")
         if not each.is_named:

@@ -106,7 +106,7 @@ class Members(Toolset):
             rules: how they are given work.
         """
         self._function, self._rules = function, rules
-        self.asks_for = function.names
+        self.asks_for: frozenset[str] = function.names
 
     @property
     @override

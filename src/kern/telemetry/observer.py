@@ -101,7 +101,7 @@ class OpenTelemetry(Observer):
         Raises:
             ConfigurationError: the environment says something unknown.
         """
-        self.content = _content_wanted() if content is None else content
+        self.content: bool = _content_wanted() if content is None else content
         self.meter = metrics.get_meter("kern", __version__, meter_provider)
         self._guard = Guard()
         self._spans = Spans(trace.get_tracer("kern", __version__, tracer_provider), self._guard)

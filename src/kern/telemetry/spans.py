@@ -46,7 +46,7 @@ class Operation:
         self._span = span
         self._guard = guard
         self._began = time.perf_counter_ns()
-        self.context = trace.set_span_in_context(span, context)
+        self.context: Context = trace.set_span_in_context(span, context)
 
     @property
     def seconds(self) -> float:

@@ -40,10 +40,10 @@ class Exchange:
         """
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.protocol: Protocol = responses
-        self.record = RequestRecord(
+        self.record: RequestRecord = RequestRecord(
             request.method, request.path, request.query, headers, time.monotonic()
         )
-        self.trickle = 0.0
+        self.trickle: float = 0.0
         self.trickles_head = False
         self._request = request
         self._changed = changed

@@ -48,7 +48,7 @@ class BackgroundGeneration:
 
     def __init__(self, reply: Reply, body: Mapping[str, Any]) -> None:
         self.reply = reply
-        self.response = responses.new_response(body)
+        self.response: Json = responses.new_response(body)
         self._log: list[Frame] = []
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._generate())

@@ -189,7 +189,7 @@ class ScriptedModel(FunctionModel):
             id: the model's name.
         """
         super().__init__(self._next, id=id)
-        self.script = deque(script)
+        self.script: deque[Answer | Callable[[ModelRequest], Answer]] = deque(script)
         self.default = default
 
     def _next(self, request: ModelRequest) -> Answer:

@@ -157,7 +157,7 @@ class ProtocolServer:
         """Have no request go on from the answers until now (``previous_response_id``)."""
         self._forgotten |= {each.response_id for each in self.requests}
 
-    async def wait_for_requests(self, count: int, timeout: float = 5.0) -> None:
+    async def wait_for_requests(self, count: int, timeout: float = 20.0) -> None:
         """Wait until so many requests to generate have arrived.
 
         Args:
@@ -169,11 +169,11 @@ class ProtocolServer:
         """
         await self._watch.wait(lambda: len(self.requests) >= count, timeout)
 
-    def wait_for_requests_sync(self, count: int, timeout: float = 5.0) -> None:
+    def wait_for_requests_sync(self, count: int, timeout: float = 20.0) -> None:
         """Do what :meth:`wait_for_requests` does, blocking the calling thread."""
         self._watch.wait_sync(lambda: len(self.requests) >= count, timeout)
 
-    async def wait_for_disconnects(self, count: int, timeout: float = 5.0) -> None:
+    async def wait_for_disconnects(self, count: int, timeout: float = 20.0) -> None:
         """Wait until so many clients have left before their reply was complete.
 
         Args:
@@ -185,12 +185,12 @@ class ProtocolServer:
         """
         await self._watch.wait(lambda: self.disconnects >= count, timeout)
 
-    def wait_for_disconnects_sync(self, count: int, timeout: float = 5.0) -> None:
+    def wait_for_disconnects_sync(self, count: int, timeout: float = 20.0) -> None:
         """Do what :meth:`wait_for_disconnects` does, blocking the calling thread."""
         self._watch.wait_sync(lambda: self.disconnects >= count, timeout)
 
     async def wait_until(
-        self, condition: Callable[["ProtocolServer"], bool], timeout: float = 5.0
+        self, condition: Callable[["ProtocolServer"], bool], timeout: float = 20.0
     ) -> None:
         """Wait until a condition on what the server saw holds.
 
@@ -206,7 +206,7 @@ class ProtocolServer:
         await self._watch.wait(lambda: condition(self), timeout)
 
     def wait_until_sync(
-        self, condition: Callable[["ProtocolServer"], bool], timeout: float = 5.0
+        self, condition: Callable[["ProtocolServer"], bool], timeout: float = 20.0
     ) -> None:
         """Do what :meth:`wait_until` does, blocking the calling thread."""
         self._watch.wait_sync(lambda: condition(self), timeout)

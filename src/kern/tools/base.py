@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypeAlias
 from typing_extensions import Unpack
 
 from kern.aio.tasks import see_out
+from kern.binder import Binder
 from kern.errors import (
     AgentRunException,
     ConfigurationError,
@@ -167,15 +168,15 @@ class Tool(ABC):
                 f"{schema.name!r} cannot name a tool: use 1 to 64 letters, digits, underscores and "
                 "dashes. @tool(name=...) gives a function another name."
             )
-        self.name = schema.name
-        self.schema = schema
-        self.rules = checked(type(self).__name__, rules)
+        self.name: str = schema.name
+        self.schema: ToolSchema = schema
+        self.rules: dict[str, Any] = checked(type(self).__name__, rules)
         for name, value in self.rules.items():
             setattr(self, name, value)
-        self.before = hook_of("pre_hook", self.pre_hook, self.name)
-        self.after = hook_of("post_hook", self.post_hook, self.name)
-        self.around = hooks_around(self.tool_hooks, f"the tool {self.name}")
-        self.condition = condition_of(self.rules, self.call_properties, self.name)
+        self.before: Binder | None = hook_of("pre_hook", self.pre_hook, self.name)
+        self.after: Binder | None = hook_of("post_hook", self.post_hook, self.name)
+        self.around: tuple[Binder, ...] = hooks_around(self.tool_hooks, f"the tool {self.name}")
+        self.condition: Binder | None = condition_of(self.rules, self.call_properties, self.name)
 
     def renamed(self, name: str) -> Self:
         """Have the tool another name, and return it."""

@@ -101,6 +101,8 @@ class FunctionTool(Tool, Generic[P, R]):
             hint = ""
             if isinstance(given, dict):
                 hint = " A tool of the provider is given to the agent: Agent(tools=[{...}])."
+            elif callable(getattr(given, "as_tool", None)):
+                hint = " An agent is given as agent.as_tool(): Agent(tools=[researcher.as_tool()])."
             kind = type(given).__name__
             raise ConfigurationError(f"A tool must be a function, not {kind}.{hint}")
         if isinstance(given, type) and issubclass(given, Tool | Toolset):
@@ -120,7 +122,9 @@ class FunctionTool(Tool, Generic[P, R]):
         if self.requires_user_input is True:
             self.schema = replace(self.schema, parameters=self._without_asked())
         hooks = [each for each in (self.before, self.after, *self.around) if each is not None]
-        self.asks_for = self._signature.asks_for.union(*(each.names for each in hooks))
+        self.asks_for: frozenset[str] = self._signature.asks_for.union(
+            *(each.names for each in hooks)
+        )
 
     def _without_asked(self) -> dict[str, object]:
         """Return the arguments that the model gives: a person gives the others.

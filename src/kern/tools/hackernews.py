@@ -44,7 +44,7 @@ class HackerNewsTools(Toolkit):
         """
         with extra("hackernews"):
             import aiohttp  # noqa: F401
-        self.base_url = base_url.rstrip("/")
+        self.base_url: str = base_url.rstrip("/")
         tools: list[Callable[..., object]] = []
         if all or enable_get_top_stories:
             tools.append(self.get_top_hackernews_stories)

@@ -18,6 +18,8 @@ class MoviePyVideoTools(Toolkit):
         ['extract_audio', 'create_srt']
     """
 
+    uses_files = True
+
     def __init__(
         self,
         enable_process_video: bool = True,

@@ -23,6 +23,8 @@ class OpenAITools(Toolkit):
         ['generate_image', 'generate_speech']
     """
 
+    uses_files = True
+
     def __init__(
         self,
         api_key: str | None = None,

@@ -50,21 +50,21 @@ class Signature:
         """
         documented = parse(_docstring(function))
         about = (documented.short_description, documented.long_description)
-        self.description = "\n\n".join(part for part in about if part)
+        self.description: str = "\n\n".join(part for part in about if part)
         described = {each.arg_name: each.description for each in documented.params}
         self._given: dict[str, str] = {}
         self._media: dict[str, type[Media]] = {}
         if parameters is None:
             self._model = self._read(name, function, described)
             schema = self._model.model_json_schema(schema_generator=_Schema)
-            self.parameters = _without_titles(schema)
+            self.parameters: dict[str, Any] = _without_titles(schema)
         else:
             self._find_given(function, name)
             self._model = _Anything
             self.parameters = parameters
         self._names = {name.removeprefix(_FIELD): name for name in self._model.model_fields}
         media = {value for value, kind in _KINDS.items() if kind in self._media.values()}
-        self.asks_for = frozenset(self._given.values()) | media
+        self.asks_for: frozenset[str] = frozenset(self._given.values()) | media
 
     def check(self, arguments: str) -> dict[str, Any]:
         """Return the arguments that a model wrote, by the names of the parameters.

@@ -87,8 +87,8 @@ class Toolkit(Recorded):
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
         self.name = name
-        self.tools = [*(tools or ())]
-        self.async_tools = [*(async_tools or ())]
+        self.tools: list[Tool | Callable[..., object]] = [*(tools or ())]
+        self.async_tools: list[Any] = [*(async_tools or ())]
         self.instructions = instructions
         self.add_instructions = add_instructions
         self.tool_name_prefix = tool_name_prefix

@@ -42,7 +42,7 @@ class WikipediaTools(Toolkit):
         """
         with extra("wikipedia"):
             import aiohttp  # noqa: F401
-        self.api_url = api_url or f"https://{language}.wikipedia.org/w/api.php"
+        self.api_url: str = api_url or f"https://{language}.wikipedia.org/w/api.php"
         super().__init__(name="wikipedia_tools", tools=[self.search_wikipedia], **options)
 
     async def search_wikipedia(self, query: str) -> str:

@@ -24,17 +24,17 @@ from kern.vectordb.postgres_sql import HNSW, MOST, Table
 from kern.vectordb.postgres_where import postgres_where
 from kern.vectordb.values import (
     BATCH,
-    QUERY,
     check_limit,
     check_search_type,
-    check_size,
     check_weight,
     checked_embedder,
     cleaned,
     document_of,
     embed,
+    embedded,
     kept,
     latest,
+    query_of,
     wrong_size,
 )
 
@@ -45,7 +45,8 @@ __all__ = ["HNSW", "PgVector", "SearchType"]
 
 _LANGUAGE = re.compile(r"[a-z_]{1,60}")
 
-_UNDEFINED_TABLE = "42P01"
+# A table is not there, or has embeddings of another size: it is another one than before.
+_OTHER_TABLE = ("42P01", "22000")
 
 # How long the names of meta_data are remembered, in seconds: to find them takes a look at all.
 _KEYS_KEPT = 60.0
@@ -118,8 +119,8 @@ class PgVector(VectorDb):
                 f"content_language must be the name of a text search configuration, such as "
                 f"'english', not {content_language!r:.50}."
             )
-        self.search_type = check_search_type(search_type)
-        self.embedder = checked_embedder(embedder)
+        self.search_type: SearchType = check_search_type(search_type)
+        self.embedder: Embedder = checked_embedder(embedder)
         self._index = vector_index or HNSW()
         self._weight = check_weight(vector_score_weight)
         self._schema, self._name, self._language = schema, table_name, content_language
@@ -162,12 +163,11 @@ class PgVector(VectorDb):
     @override
     async def asearch(self, query: str, limit: int = 5, filters: Filters = None) -> list[Document]:
         check_limit(limit)
-        condition, text = filter_of(filters), cleaned(query[:QUERY])
+        condition, text = filter_of(filters), query_of(query)
         table = await self._table()
         values: list[object] = [text, limit]
         if self.search_type is not SearchType.keyword:
-            embedding = await self.embedder.aget_embedding(text)
-            check_size(embedding, table.size, self.embedder, repr(self))
+            embedding = await embedded(text, table.size, self.embedder, repr(self))
             values[0] = _vector(embedding)
         if self.search_type is SearchType.hybrid:
             # Beyond so many places a list changes nothing.
@@ -250,7 +250,7 @@ class PgVector(VectorDb):
         try:
             return await (await self._pool()).fetch(statement, *values)
         except DatabaseError as error:
-            if sqlstate(error) == _UNDEFINED_TABLE:  # The next use makes it anew.
+            if sqlstate(error) in _OTHER_TABLE:  # The next use makes or checks it anew.
                 self._made = None
             raise
 

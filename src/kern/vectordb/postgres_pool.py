@@ -13,7 +13,7 @@ from kern.db.postgres.connections import Connections
 from kern.db.postgres.connector import Connector, Session
 from kern.db.postgres.reporting import sqlstate
 from kern.errors import ConfigurationError
-from kern.vectordb.postgres_sql import HNSW, Table
+from kern.vectordb.postgres_sql import COLUMNS, HNSW, Table
 
 if TYPE_CHECKING:
     import asyncpg
@@ -93,18 +93,23 @@ class Pool:
         """
         rows = await self.fetch(
             "SELECT (SELECT atttypmod FROM pg_attribute WHERE attrelid = pg_class.oid "
-            "AND attname = 'embedding' AND format_type(atttypid, NULL) ~ '(^|[.])vector$') "
+            "AND attname = 'embedding' AND format_type(atttypid, NULL) ~ '(^|[.])vector$' "
+            "AND atttypmod > 0), "
+            "(SELECT array_agg(attname::text) FROM pg_attribute WHERE attrelid = pg_class.oid) "
             "FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident($1::text)) "
             "AND relname = $2::text",
             schema,
             name,
         )
-        if rows and rows[0][0] is None:
+        if not rows:
+            return None
+        [(size, columns)] = rows
+        if size is None or not {*columns} >= COLUMNS:
             raise ConfigurationError(
                 f'"{schema}"."{name}" at {self._connector.address} is there, and is no table of '
-                "documents: name another one."
+                "documents of kern: name another one, and load it."
             )
-        return int(rows[0][0]) if rows else None
+        return int(size)
 
     async def make(self, table: Table, index: HNSW) -> None:
         """Make a table, and the extension where it is missing.
@@ -120,13 +125,22 @@ class Pool:
                 "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", table.quoted
             )
             await self._need_extension(connection)
-            # Only where it is missing: to say so takes a right that a table does not.
-            if not await connection.fetchval(
-                "SELECT to_regnamespace(quote_ident($1::text)) IS NOT NULL", table.schema
-            ):
-                await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{table.schema}"')
-            for statement in table.creation(index):
-                await connection.execute(statement)
+            try:
+                # Only where it is missing: to say so takes a right that a table does not.
+                if not await connection.fetchval(
+                    "SELECT to_regnamespace(quote_ident($1::text)) IS NOT NULL", table.schema
+                ):
+                    await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{table.schema}"')
+                for statement in table.creation(index):
+                    await connection.execute(statement)
+            except Exception as error:
+                if sqlstate(error) != _INSUFFICIENT_PRIVILEGE:
+                    raise
+                raise ConfigurationError(
+                    f"The user at {self._connector.address} may not make {table.quoted}: have an "
+                    f'administrator say GRANT CREATE, USAGE ON SCHEMA "{table.schema}" (after '
+                    "CREATE SCHEMA, where there is none), or name another schema."
+                ) from error
 
     async def _need_extension(self, connection: "asyncpg.Connection") -> None:
         where = f"PostgreSQL at {self._connector.address}"
@@ -149,6 +163,15 @@ class Pool:
                 ) from error
             found = await connection.fetchval(
                 "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+            )
+        hidden = await connection.fetchval(
+            "SELECT extnamespace::regnamespace::text FROM pg_extension "
+            "WHERE extname = 'vector' AND to_regtype('vector') IS NULL"
+        )
+        if hidden is not None:
+            raise ConfigurationError(
+                f"{where} has the extension vector in the schema {hidden}, where this user does "
+                f'not look: say ALTER ROLE … SET search_path = "$user", public, {hidden}.'
             )
         if tuple(map(int, re.findall(r"\d+", found)[:2])) < LEAST_VERSION:
             raise ConfigurationError(

@@ -22,6 +22,9 @@ _TERMS = 32
 
 _COLUMNS = "id, content_id, name, meta_data, content, size, usage"
 
+COLUMNS = frozenset([*_COLUMNS.split(", "), "embedding", "words"])
+"""What a table of documents has, and no other table."""
+
 # What is longer than the text search takes is found by its beginning.
 _SEARCHED = 100_000
 
@@ -108,8 +111,10 @@ CREATE TABLE IF NOT EXISTS {self.quoted} (
             f'CREATE INDEX IF NOT EXISTS "{index}_words_idx" ON {self.quoted} USING gin (words)',
             f'CREATE INDEX IF NOT EXISTS "{index}_meta_data_idx" ON {self.quoted} '
             "USING gin (meta_data jsonb_path_ops)",
-            f'CREATE INDEX IF NOT EXISTS "{index}_content_id_idx" ON {self.quoted} (content_id)',
-            f'CREATE INDEX IF NOT EXISTS "{index}_name_idx" ON {self.quoted} (name)',
+            # Of any length: others take no names of more than some thousand bytes.
+            f'CREATE INDEX IF NOT EXISTS "{index}_content_id_idx" ON {self.quoted} '
+            "USING hash (content_id)",
+            f'CREATE INDEX IF NOT EXISTS "{index}_name_idx" ON {self.quoted} USING hash (name)',
         ]
 
     @property
@@ -129,9 +134,7 @@ WHERE {changed}"""
     def by_meaning(self, where: str) -> str:
         """Return the search by meaning; $1 is the embedding, $2 the limit."""
         return f"""
-SELECT {_COLUMNS}, 1 - distance AS score
-FROM (SELECT {_COLUMNS}, {self._distance} AS distance FROM {self.quoted}
-    WHERE {where} ORDER BY {self._distance} LIMIT $2) AS found
+SELECT {_COLUMNS}, 1 - distance AS score FROM ({self._nearest(_COLUMNS, where, "$2")}) AS found
 ORDER BY distance, id"""
 
     def by_words(self, where: str) -> str:
@@ -151,8 +154,7 @@ WHERE words @@ asked AND {where} ORDER BY score DESC, id LIMIT $2"""
 WITH {self._query("$3")},
 meant AS (
     SELECT id, row_number() OVER (ORDER BY distance, id) AS place
-    FROM (SELECT id, {self._distance} AS distance FROM {self.quoted}
-        WHERE {where} ORDER BY {self._distance} LIMIT $4) AS found),
+    FROM ({self._nearest("id", where, "$4")}) AS found),
 worded AS (
     SELECT id, row_number() OVER (ORDER BY fit DESC, id) AS place
     FROM (SELECT id, {_FIT} AS fit FROM {self.quoted}, query
@@ -170,6 +172,22 @@ SELECT {_COLUMNS}, score FROM fused JOIN {self.quoted} USING (id) ORDER BY score
             f"WITH gone AS (DELETE FROM {self.quoted} WHERE {where} RETURNING 1) "
             "SELECT count(*) FROM gone"
         )
+
+    def _nearest(self, columns: str, where: str, limit: str) -> str:
+        """Return the search for the nearest embeddings, with their distance.
+
+        The index gives up after some thousands that do not meet a condition. Where it has found
+        too few, those that meet it are few: then all of them are compared.
+        """
+        chosen = f"SELECT {columns}, {self._distance} AS distance FROM {self.quoted} WHERE {where}"
+        nearest = f"{chosen} ORDER BY {self._distance} LIMIT {limit}"
+        if where == "true":
+            return nearest
+        few = f"(SELECT count(*) FROM near) < {limit}"
+        return f"""
+WITH near AS MATERIALIZED ({nearest})
+SELECT {columns}, distance FROM near WHERE NOT {few}
+UNION ALL ({chosen} AND {few} ORDER BY ({self._distance}) + 0 LIMIT {limit})"""
 
     @property
     def _embedding(self) -> str:

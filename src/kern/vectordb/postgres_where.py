@@ -1,8 +1,8 @@
 """Conditions on ``meta_data`` as PostgreSQL has them; keys and values are parameters."""
 
-from kern.errors import InvalidInputError
-from kern.filters import AND, EQ, GT, IN, LT, NOT, OR, FilterExpr, Scalar
+from kern.filters import FilterExpr, Scalar
 from kern.vectordb.values import cleaned, json_of
+from kern.vectordb.where import where
 
 
 def postgres_where(condition: FilterExpr | None, values: list[object]) -> str:
@@ -15,26 +15,7 @@ def postgres_where(condition: FilterExpr | None, values: list[object]) -> str:
     Raises:
         InvalidInputError: it is of a kind that kern does not know.
     """
-    match condition:
-        case None:
-            return "true"
-        case EQ(key, value):
-            return _has(key, value, values)
-        case IN(key, choices):
-            found = [_has(key, each, values) for each in choices]
-            return f"({' OR '.join(found)})" if found else "false"
-        case GT(key, value):
-            return _compared(key, ">", value, values)
-        case LT(key, value):
-            return _compared(key, "<", value, values)
-        case NOT(inner):
-            return f"NOT {postgres_where(inner, values)}"
-        case AND(conditions=conditions):
-            joint, none = (" OR ", "false") if isinstance(condition, OR) else (" AND ", "true")
-            parts = [postgres_where(each, values) for each in conditions]
-            return f"({joint.join(parts)})" if parts else none
-        case _:
-            raise InvalidInputError(f"{condition!r:.50} is no filter of kern.filters.")
+    return where(condition, values, _compared)
 
 
 def _has(key: str, value: Scalar, values: list[object]) -> str:
@@ -43,7 +24,9 @@ def _has(key: str, value: Scalar, values: list[object]) -> str:
     return f"meta_data @> ${len(values)}::jsonb"
 
 
-def _compared(key: str, sign: str, value: str | int | float, values: list[object]) -> str:
+def _compared(key: str, sign: str, value: Scalar, values: list[object]) -> str:
+    if sign == "=":
+        return _has(key, value, values)
     is_text = isinstance(value, str)
     values += [cleaned(key), cleaned(value) if isinstance(value, str) else repr(value)]
     found, other = f"${len(values) - 1}::text", f"${len(values)}::text"

@@ -20,18 +20,18 @@ from kern.vectordb.sqlite_sql import Table
 from kern.vectordb.sqlite_where import sqlite_where
 from kern.vectordb.values import (
     BATCH,
-    QUERY,
     Kept,
     check_limit,
     check_search_type,
-    check_size,
     check_weight,
     checked_embedder,
     cleaned,
     document_of,
     embed,
+    embedded,
     kept,
     latest,
+    query_of,
     wrong_size,
 )
 
@@ -85,8 +85,8 @@ class SqliteVec(VectorDb):
                 f"db_file must be the path of a file, as in SqliteVec('vectors.db'), not "
                 f"{type(db_file).__name__ if not isinstance(db_file, str) else 'a URL'}."
             )
-        self.search_type = check_search_type(search_type)
-        self.embedder = checked_embedder(embedder)
+        self.search_type: SearchType = check_search_type(search_type)
+        self.embedder: Embedder = checked_embedder(embedder)
         self._weight = check_weight(vector_score_weight)
         self._file = VectorFile(str(db_file))
         self._table = Table(table_name)
@@ -105,10 +105,12 @@ class SqliteVec(VectorDb):
         if self._is_made:
             return
         size = await self.embedder.aget_dimensions()
-        found = await self._file.do(self._size)
+        self._compare(await self._file.do(self._size), size)
+        self._is_made = True
+
+    def _compare(self, found: int | None, size: int) -> None:
         if found not in (None, size):
             raise wrong_size(repr(self), found or 0, self.embedder, size)
-        self._is_made = True
 
     @override
     async def aexists(self) -> bool:
@@ -136,7 +138,8 @@ class SqliteVec(VectorDb):
                 transaction: Transaction,
                 rows: list[tuple[Kept, bytes]] = rows,
             ) -> None:
-                self._make(transaction)
+                # Who has dropped the table meanwhile may have made it for another embedder.
+                self._compare(self._size(transaction), len(rows[0][1]) // 4)
                 for row, embedding in rows:
                     [(number,)] = transaction.rows(self._table.upsert, *row)
                     transaction.rows(self._table.embed, number, embedding)
@@ -147,15 +150,13 @@ class SqliteVec(VectorDb):
     @override
     async def asearch(self, query: str, limit: int = 5, filters: Filters = None) -> list[Document]:
         check_limit(limit)
-        condition, text = filter_of(filters), cleaned(query[:QUERY])
+        condition, text = filter_of(filters), query_of(query)
         words = " OR ".join(f'"{word}"' for word in _WORD.findall(text)) or '""'
         values: list[Any] = [words, limit]
         await self._check()
         if self.search_type is not SearchType.keyword:
-            embedding = await self.embedder.aget_embedding(text)
             size = await self.embedder.aget_dimensions()
-            check_size(embedding, size, self.embedder, repr(self))
-            values[0] = _blob(embedding)
+            values[0] = _blob(await embedded(text, size, self.embedder, repr(self)))
         if self.search_type is SearchType.hybrid:
             values += [words, max(50, 2 * limit), self._weight, 1.0 - self._weight]
             statement = self._table.by_both(sqlite_where(condition, values))

@@ -1,8 +1,8 @@
 """Conditions on ``meta_data`` as SQLite has them; keys and values are parameters."""
 
-from kern.errors import InvalidInputError
-from kern.filters import AND, EQ, GT, IN, LT, NOT, OR, FilterExpr, Scalar, kind_of
+from kern.filters import FilterExpr, Scalar, kind_of
 from kern.vectordb.values import cleaned
+from kern.vectordb.where import where
 
 _LARGEST = 2**63
 
@@ -19,26 +19,11 @@ def sqlite_where(condition: FilterExpr | None, values: list[object]) -> str:
     Raises:
         InvalidInputError: it is of a kind that kern does not know.
     """
-    match condition:
-        case None:
-            return "true"
-        case EQ(key, value):
-            return _compared(key, "=", value, values)
-        case IN(key, choices):
-            found = [_compared(key, "=", each, values) for each in choices]
-            return f"({' OR '.join(found)})" if found else "false"
-        case GT(key, value):
-            return _compared(key, ">", value, values)
-        case LT(key, value):
-            return _compared(key, "<", value, values)
-        case NOT(inner):
-            return f"NOT {sqlite_where(inner, values)}"
-        case AND(conditions=conditions):
-            joint, none = (" OR ", "false") if isinstance(condition, OR) else (" AND ", "true")
-            parts = [sqlite_where(each, values) for each in conditions]
-            return f"({joint.join(parts)})" if parts else none
-        case _:
-            raise InvalidInputError(f"{condition!r:.50} is no filter of kern.filters.")
+    if condition is None:
+        return "true"
+    # One look at the values for all that is asked of them: SQLite does not take a thousand.
+    asked = where(condition, values, _compared)
+    return f"(SELECT {asked} AND count(*) >= 0 FROM json_each(meta_data) AS known)"
 
 
 def _compared(key: str, sign: str, value: Scalar, values: list[object]) -> str:
@@ -50,6 +35,6 @@ def _compared(key: str, sign: str, value: Scalar, values: list[object]) -> str:
     values += [cleaned(key), value]
     # Not by a path: a key may hold what a path has a meaning for.
     return (
-        f"EXISTS (SELECT 1 FROM json_each(meta_data) AS known WHERE known.key = ?{len(values) - 1} "
-        f"AND known.type IN ({_KINDS[kind]}) AND known.value {sign} ?{len(values)})"
+        f"ifnull(max(known.key = ?{len(values) - 1} AND known.type IN ({_KINDS[kind]}) "
+        f"AND known.value {sign} ?{len(values)}), false)"
     )

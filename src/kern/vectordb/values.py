@@ -1,9 +1,9 @@
 """What is kept of documents, in a form that every database takes, and what it is checked for."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
+from kern.embedders.answers import embeddings_of, numbers_of
 from kern.embedders.base import Embedder
 from kern.errors import ConfigurationError, InvalidInputError
 from kern.keywords import shown
@@ -24,6 +24,9 @@ lists, each by its weight: reciprocal rank fusion, as docs/explanation/retrieval
 BATCH = 100
 """How many documents are embedded and written together."""
 
+# How many bytes an id has at most: the index of PostgreSQL takes no more than some of them.
+_ID = 2000
+
 
 def cleaned(text: str) -> str:
     """Return a text without what databases refuse: NUL, and halves of characters."""
@@ -42,7 +45,11 @@ def json_of(values: Mapping[str, object], what: str) -> str:
     Raises:
         InvalidInputError: they have no JSON form.
     """
-    return encode(_clean(values), what)
+    try:
+        cleaned_values = _clean(values)
+    except RecursionError:
+        raise InvalidInputError(f"{what} has no JSON form: it is nested too deep.") from None
+    return encode(cleaned_values, what)
 
 
 def _clean(value: object) -> object:
@@ -67,6 +74,17 @@ def check_limit(limit: object) -> int:
     return limit
 
 
+def query_of(query: object) -> str:
+    """Return what is looked for, as far as it counts.
+
+    Raises:
+        InvalidInputError: it is no text.
+    """
+    if not isinstance(query, str):
+        raise InvalidInputError(f"What is looked for must be a text, not {query!r:.50}.")
+    return cleaned(query[:QUERY])
+
+
 def latest(documents: Sequence[Document]) -> list[Document]:
     """Return documents without those in whose place a later one stands."""
     return [*{each.chunk_id: each for each in documents}.values()]
@@ -81,17 +99,38 @@ async def embed(documents: Sequence[Document], embedder: Embedder, where: str) -
         where: the table, for errors.
 
     Raises:
-        ConfigurationError: an embedding is of another size than the table's.
+        ConfigurationError: an embedding is of another size than the table's, or none.
         ModelError: the embedder failed.
     """
     new = [each for each in documents if each.embedding is None]
     if new:
-        embeddings = await embedder.aembed([each.content for each in new])
-        for document, embedding in zip(new, embeddings, strict=True):
-            document.embedding = embedding
+        found = await embedder.aembed([each.content for each in new])
+        for document, embedding in zip(
+            new, embeddings_of(found, len(new), embedder.id), strict=True
+        ):
+            document.embedding = cast("list[float]", embedding)
     size = await embedder.aget_dimensions()
     for each in documents:
-        check_size(each.embedding or [], size, embedder, where)
+        each.embedding = numbers_of(each.embedding, embedder.id)
+        check_size(each.embedding, size, embedder, where)
+
+
+async def embedded(query: str, size: int, embedder: Embedder, where: str) -> list[float]:
+    """Return the embedding of what is looked for, checked as those of documents.
+
+    Args:
+        query: what is looked for.
+        size: how many numbers those of the table have.
+        embedder: embeds it.
+        where: the table, for errors.
+
+    Raises:
+        ConfigurationError: it is of another size, or none.
+        ModelError: the embedder failed.
+    """
+    embedding = numbers_of(await embedder.aget_embedding(query), embedder.id)
+    check_size(embedding, size, embedder, where)
+    return embedding
 
 
 def check_size(embedding: Sequence[float], size: int, embedder: Embedder, where: str) -> None:
@@ -108,8 +147,6 @@ def check_size(embedding: Sequence[float], size: int, embedder: Embedder, where:
     """
     if len(embedding) != size:
         raise wrong_size(where, size, embedder, len(embedding))
-    if not math.isfinite(sum(embedding)):
-        raise ConfigurationError(f"{embedder.id} made an embedding that is not of finite numbers.")
 
 
 def wrong_size(where: str, size: int, embedder: Embedder, found: int) -> ConfigurationError:
@@ -129,11 +166,14 @@ def kept(document: Document) -> Kept:
     """Return what is kept of a document beside its embedding.
 
     Raises:
-        InvalidInputError: what is known of it has no JSON form.
+        InvalidInputError: what is known of it has no JSON form, or its id is too long.
     """
     what = f"What is known of {document.chunk_id!r:.60}"
+    chunk_id = cleaned(document.chunk_id)
+    if len(chunk_id.encode()) > _ID:
+        raise InvalidInputError(f"The id {chunk_id!r:.60} has more than {_ID:,} bytes.")
     return (
-        cleaned(document.chunk_id),
+        chunk_id,
         None if document.content_id is None else cleaned(document.content_id),
         None if document.name is None else cleaned(document.name),
         json_of(document.meta_data, what),

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 from contextlib import aclosing
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from asking import Ask, ask_for_a_stream, ask_for_the_whole, pieces_and_whole
 from claude_says import NewClaude, events_of, message, says, stream_of
+from ports import free_port
 
 from kern import Agent
 from kern.errors import ConfigurationError, MissingExtraError, MissingKeyError, ModelError
@@ -160,10 +160,7 @@ async def test_a_connection_that_is_dropped_before_the_answer(
 
 
 async def test_a_server_that_does_not_answer(new_claude: NewClaude, ask: Ask) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    error = await _failure(new_claude(base_url=address), ask)
+    error = await _failure(new_claude(base_url=f"http://127.0.0.1:{free_port()}"), ask)
     assert (error.kind, error.transient) == ("connection", True)
     assert "Check the network and ANTHROPIC_BASE_URL." in str(error)
 

@@ -61,7 +61,7 @@ async def test_a_cancel_of_the_run_closes_the_connection(
                     break
     assert await agent.acancel_run("run")
     await server.wait_for_disconnects(1)
-    run = await agent.await_run("run", timeout=5)
+    run = await agent.await_run("run", timeout=20)
     assert run is not None
     assert (run.status, run.content) == (RunStatus.cancelled, "Once " if is_read else None)
     assert len(server.requests) == 1

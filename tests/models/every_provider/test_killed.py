@@ -84,7 +84,7 @@ async def killed(
     return agent
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_run_that_is_killed_within_anything_goes_on(
     provider: Provider, server: ProtocolServer, postgres_db: PostgresDb, tmp_path: Path
 ) -> None:

@@ -46,19 +46,20 @@ async def test_a_body_above_the_limit_is_refused_whether_it_says_its_length_or_n
 
 
 async def test_who_sends_too_many_requests_is_told_when_to_send_the_next() -> None:
-    app = probed(auth=ByName(), limits=Limits(rate="3/minute"))
+    # Not a minute: where its window ends meanwhile, the earlier requests count a little less.
+    app = probed(auth=ByName(), limits=Limits(rate="3/day"))
     async with asking(app, {"User": "ada"}) as client:
         for _ in range(3):
             assert (await client.get("/v1/probe/who")).status_code == 200
         response = await client.get("/v1/probe/who")
         refused(response, 429, "rate_limit_exceeded")
-        assert 1 <= int(response.headers["retry-after"]) <= 60
+        assert 1 <= int(response.headers["retry-after"]) <= 86_400
         other = await client.get("/v1/probe/who", headers={"User": "bob"})
         assert other.status_code == 200
 
 
 async def test_a_request_is_counted_once_however_often_its_caller_is_asked_for() -> None:
-    app = probed(auth=ByName(), limits=Limits(rate="2/minute"))
+    app = probed(auth=ByName(), limits=Limits(rate="2/day"))
 
     @app.get("/v1/probe/twice")
     async def twice(request: Request) -> None:

@@ -65,6 +65,7 @@ async def test_each_agent_is_a_tool_for_those_who_may_use_it(api: Api, mode: str
 def test_a_tool_has_the_name_that_models_can_call() -> None:
     assert [name_of(each) for each in ("researcher", "A-1_b")] == ["researcher", "A-1_b"]
     odd = ["get_run", "Frau Müller", "Frau_M ller", "…", "a" * 65, "\ud800"]
+    odd += [name_of(each) for each in odd]  # An agent may have that as its id.
     names = [*map(name_of, odd)]
     assert len({*names}) == len(odd)
     assert all(each.isascii() and len(each) <= 64 for each in names)
@@ -128,10 +129,23 @@ def test_what_is_no_request_is_answered_and_nothing_breaks(
     assert "Traceback" not in answer.text
 
 
+def test_a_body_that_does_not_come_whole_is_no_error_of_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    agent = Agent("Plain", ScriptedModel(), db=InMemoryDb())
+    app = create_mcp_app([agent], limits=Limits(body=1_000))
+    with served(app) as url, httpx.Client(base_url=url, headers=ACCEPT, timeout=60) as client:
+        pieces = iter([b"a" * 800, b"a" * 800])  # They do not say how many there are.
+        answer = client.post("/mcp", content=pieces, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (413, "request_too_large")
+        assert client.post("/mcp", json=INITIALIZE).status_code == 200
+    assert not [each.message for each in caplog.records if each.levelname == "ERROR"]
+
+
 def test_a_user_may_ask_as_often_as_the_service_allows(tmp_path: Path) -> None:
     db = SqliteDb(tmp_path / "kern.db")
     agents = [each for each in agents_on(db, {}) if each.id == "echo"]
-    app = create_mcp_app(agents, auth=ByName(), limits=Limits(rate="2/minute", body=2_000))
+    app = create_mcp_app(agents, auth=ByName(), limits=Limits(rate="2/day", body=2_000))
     with served(app) as url:
         headers = {**ACCEPT, "Authorization": "Bearer ada;runs;"}
         with httpx.Client(base_url=url, headers=headers) as client:

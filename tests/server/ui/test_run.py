@@ -398,9 +398,9 @@ async def test_a_load_shows_how_far_it_has_come(tmp_path: Path) -> None:
     loads = Knowledge("plants", vector_db=plants, contents_db=db)
     run = await loads.aload(name=HOSTILE, text_content="Ferns.")
     await db.aclose()
-    with served(create_app_alone(SqliteDb(str(tmp_path / "kern.db")))) as url:
-        with httpx.Client(base_url=url) as client:
-            page = run_page(Browser(client), run.run_id)
+    app = create_app_alone(SqliteDb(str(tmp_path / "kern.db")))
+    with served(app) as url, httpx.Client(base_url=url) as client:
+        page = run_page(Browser(client), run.run_id)
     assert "Loaded 1 of 1 contents" in page.text
     assert f"Content {visible(HOSTILE)}" in page.text
     assert ", 1 chunk" in page.text

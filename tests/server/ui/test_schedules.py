@@ -7,6 +7,7 @@ import pytest
 
 from kern.db.base import Store
 from kern.run.schedule import Schedule
+from kern.server.ui import schedules
 
 
 async def create(store: Store, name: str, user_id: str | None = None, **more: Any) -> Schedule:
@@ -69,3 +70,16 @@ async def test_the_last_run_of_a_schedule_is_linked(as_: Any, store: Store) -> N
     assert await store.schedules.update(schedule, has_run)
     page = as_("kim").open("/ui/schedules")
     assert any("/ui/runs/hourly%40" in each for each in page.links.values())
+
+
+async def test_only_of_those_that_are_shown_it_is_looked_when_they_run(
+    as_: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "_MOST", 1)
+    for number in range(3):
+        await create(store, f"many-{number}", "zoe", cron=f"{number} 4 3 2 *")
+    before = schedules._next.cache_info().misses
+    assert "The first 1 of 3, by name." in as_("zoe").open("/ui/schedules").text
+    assert schedules._next.cache_info().misses == before + 1
+    for number in range(3):
+        await store.schedules.delete(f"many-{number}")

@@ -231,7 +231,7 @@ async def test_a_session_with_the_headers_of_a_run_closes_once_it_is_idle(
     await agent_with(tools, ("who", {})).arun("Who?", user_id="ann")
     [(_, shared)] = tools._pools
     pool = await shared.get()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while pool._open:  # noqa: ASYNC110 # it closes by itself
             await asyncio.sleep(0.01)
     await tools.close()

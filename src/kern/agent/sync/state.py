@@ -52,7 +52,8 @@ class SyncSessionStates(SessionStates[Deps, Output]):
             A sentence with the state as it is now.
 
         Raises:
-            InvalidInputError: a value is not JSON; or there is no such session.
+            InvalidInputError: a value is not JSON.
+            SessionNotFoundError: there is no such session, or it is another user's.
             ConfigurationError: the agent has no db.
             DatabaseError: it was not changed.
         """

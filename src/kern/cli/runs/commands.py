@@ -76,7 +76,10 @@ def list_runs(
 def show(
     run: Run, as_json: AsJson = False, db: Url = None, table: Table = TABLE, schema: Schema = SCHEMA
 ) -> None:
-    """Show a run: who executes it or why nobody does, its step, and what has happened in it."""
+    """Show a run: who executes it or why nobody does, its step, and what has happened in it.
+
+    kern runs show RUN
+    """
     from kern.cli.runs.show import look_up, show_json, show_run
 
     run_id = check_id("RUN", run)

@@ -28,14 +28,14 @@ class Channel:
         self._lock = threading.Lock()
 
     def listen(self, asked: Callable[[], None], ended: Callable[[], None]) -> None:
-        """Hear the supervisor from now on, in a thread.
+        """Listen to the supervisor from now on, in a thread.
 
         Args:
             asked: called when the supervisor asks whether the process answers.
             ended: called when the supervisor wants the process to end, or is gone itself.
         """
 
-        def hear() -> None:
+        def receive() -> None:
             try:
                 while self._socket.recv(1):
                     asked()
@@ -43,7 +43,7 @@ class Channel:
                 pass
             ended()
 
-        threading.Thread(target=hear, name="kern-channel", daemon=True).start()
+        threading.Thread(target=receive, name="kern-channel", daemon=True).start()
 
     def send(self, **message: object) -> bool:
         """Send a message; False where the supervisor is gone."""

@@ -168,10 +168,10 @@ class Child:
         await asyncio.shield(self._answer)
 
     async def _live(self) -> int:
-        """Start the process, hear it until its end, and return its exit code."""
+        """Start the process, read what it says until its end, and return its exit code."""
         ours, theirs = socket.socketpair()
         with theirs:
-            # In a session of its own, it does not hear the Ctrl-C that is for us.
+            # In a session of its own, the Ctrl-C that is for us does not reach it.
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "kern.cli.worker.process", self._options.to_json(), str(theirs.fileno())),
@@ -182,17 +182,17 @@ class Child:
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_MESSAGE)
         if self._stopping.is_set():
             self.stop()
-        hearing = asyncio.create_task(self._hear(reader))
+        reading = asyncio.create_task(self._read(reader))
         code = await self._process.wait()
         # What it said last is still to be read; a process that it has forked may say no end.
-        await asyncio.wait({hearing}, timeout=1)
-        hearing.cancel()
+        await asyncio.wait({reading}, timeout=1)
+        reading.cancel()
         self._writer.close()
         self._writer = None
         self._answered()
         return code
 
-    async def _hear(self, reader: asyncio.StreamReader) -> None:
+    async def _read(self, reader: asyncio.StreamReader) -> None:
         with suppress(ConnectionError):
             async for line in reader:
                 for kind, value in json.loads(line).items():

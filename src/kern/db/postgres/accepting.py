@@ -18,12 +18,7 @@ from kern.db.postgres.statements import Resuming
 from kern.db.postgres.statements.accepting import LOCK_TIMEOUT, OVER_BUDGET
 from kern.db.postgres.statements.cancelling import cancel, stop
 from kern.db.values import Accepted
-from kern.errors import (
-    BudgetExceededError,
-    ConfigurationError,
-    DatabaseError,
-    RunConflictError,
-)
+from kern.errors import BudgetExceededError, ConfigurationError, DatabaseError, RunConflictError
 from kern.run.base import RunStatus
 from kern.run.record import NewRun
 from kern.run.state import StatePatch, changes_of

@@ -37,7 +37,7 @@ class _Key(NamedTuple):
 
 
 class Claiming:
-    """Begins runs, and admits those that wait for a limit."""
+    """Begins runs, and makes those due that wait for a limit."""
 
     def __init__(self, connections: Connections, names: Names, hand_off: HandOff) -> None:
         """Send statements over ``connections``."""
@@ -69,13 +69,13 @@ class Claiming:
         """Wait until the claims made so far have been answered, also for those who have left."""
         await self._claims.answered()
 
-    async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
-        """Make runs that wait for a limit due, as the store's ``admit`` says."""
+    async def make_due(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
+        """Make runs that wait for a limit due, as the store's ``make_due`` says."""
         for key in _keys(agent_id, user_id, claim):
             async with self._connections.transaction() as connection:
                 room = await self._room(connection, key, [])
                 if room > 0:
-                    await connection.execute(self._limits.admit, key.name, room)
+                    await connection.execute(self._limits.make_due, key.name, room)
 
     async def _claim(self, run_id: str, claim: Claim) -> _Claimed:
         if not claim.is_limited:
@@ -95,7 +95,7 @@ class Claiming:
                 if await self._room(connection, key, ancestors) <= 0:
                     await connection.execute(self._limits.wait, run_id, key.name)
                     # The room of the agent is for others, who do not wait for this user.
-                    await connection.execute(self._limits.admit, of_agent.name, max(0, room))
+                    await connection.execute(self._limits.make_due, of_agent.name, max(0, room))
                     return _Claimed()
             if room <= 0:
                 await connection.execute(self._limits.wait, run_id, of_agent.name)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
-from kern.db.erasing import Erasing, Family
+from kern.db.erasing import Erasing, Family, without_summary
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
 from kern.db.postgres.retention import forget_sessions
@@ -26,8 +26,12 @@ class PostgresErasing(Erasing):
 
     @override
     async def hide(self, run_id: str) -> bool | None:
+        await self._forget_summaries(run_id)  # First: who is lost in between erases it again.
         rows = await self._connections.fetch(self._statements.hide, run_id)
-        return bool(rows) and (None if rows[0]["lives"] else True)
+        is_hidden = bool(rows) and (None if rows[0]["lives"] else True)
+        if is_hidden:  # Others may have ended meanwhile that had been told what it has said.
+            await self._forget_summaries(run_id)
+        return is_hidden
 
     @override
     async def _erase(self, run_ids: Sequence[str]) -> Family:
@@ -36,6 +40,14 @@ class PostgresErasing(Erasing):
             [row["run_id"] for row in rows if row["run_id"] is not None],
             [row["session_id"] for row in rows if row["session_id"] is not None],
         )
+
+    async def _forget_summaries(self, run_id: str) -> None:
+        """Have no later run of its session hold what may sum up this one."""
+        statements, fetch = self._statements, self._connections.fetch
+        for later in await fetch(statements.summing, run_id):
+            for row in await fetch(statements.output, later["run_id"]):
+                output = without_summary(row["output"] or "{}")
+                await fetch(statements.put_output, later["run_id"], output, row["attempt"])
 
     @override
     async def _forget(self, session_ids: Sequence[str]) -> None:

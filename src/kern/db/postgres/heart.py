@@ -42,7 +42,7 @@ class PostgresHeart(Heart):
         if self._loop is not None:
             # Not as asyncio.Runner does, which starts a thread to wait for those that look names
             # up: Python 3.12.1 starts none at its end.
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._end())
             self._loop.close()
             self._loop = None
 
@@ -56,6 +56,15 @@ class PostgresHeart(Heart):
             self._disconnect()
             raise
         return {row["run_id"]: row["cancelled"] for row in rows}
+
+    async def _end(self) -> None:
+        """Wait for connections that came too late for their beat: they are closed as they come."""
+        if opening := asyncio.all_tasks() - {asyncio.current_task()}:
+            _, late = await asyncio.wait(opening, timeout=self._connector.connect_timeout)
+            for each in late:
+                each.cancel()
+            await asyncio.wait(opening)
+        await asyncio.get_running_loop().shutdown_asyncgens()
 
     def _disconnect(self) -> None:
         if self._connection is not None:

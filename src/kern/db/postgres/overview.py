@@ -6,7 +6,7 @@ from datetime import datetime
 import asyncpg
 from typing_extensions import override
 
-from kern.db.overview import Group, Overview, Standing
+from kern.db.overview import WITHIN, Group, Overview, Standing
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import JOURNAL, LIVE, STATUS
 from kern.run.base import RunStatus
@@ -70,7 +70,7 @@ SELECT agent_id FROM found WHERE agent_id IS NOT NULL LIMIT $1"""
         self._last_steps = f"""
 SELECT steps.* FROM unnest($1::text[]) AS asked (id) CROSS JOIN LATERAL (
     SELECT run_id, {JOURNAL}, extract(epoch FROM created_at)::float8 AS created_at
-    FROM {events} WHERE run_id = id AND type <> 'TextSlice' AND seq >= coalesce((
+    FROM {events} WHERE run_id = id AND type NOT IN ({WITHIN}) AND seq >= coalesce((
         SELECT seq FROM {events} WHERE run_id = id AND type = 'ModelAnswered'
         ORDER BY seq DESC LIMIT 1), 0)
     ORDER BY seq) AS steps"""

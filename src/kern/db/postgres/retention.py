@@ -9,13 +9,7 @@ from kern.db.figures import KEPT
 from kern.db.postgres.connections import Connections
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import LIVE, deleted_with
-from kern.db.retention import (
-    NEWEST,
-    PENDING_CANCELS_KEPT,
-    WEBHOOKS_KEPT,
-    Pruned,
-    Retention,
-)
+from kern.db.retention import NEWEST, PENDING_CANCELS_KEPT, WEBHOOKS_KEPT, Pruned, Retention
 
 # How many rows a statement deletes at most.
 _CANCELS, _FIGURES, _LOG = 500, 5000, 5000

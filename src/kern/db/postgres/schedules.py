@@ -44,6 +44,7 @@ SELECT schedule.* FROM schedule, told"""
         self._find = f"""
 SELECT {_COLUMNS} FROM {table}
 WHERE ($1::text IS NULL OR agent_id = $1) AND ($2::text IS NULL OR user_id = $2) ORDER BY name"""
+        self._agents = f"SELECT DISTINCT agent_id FROM {table} ORDER BY agent_id"
         self._get = f"SELECT {_COLUMNS} FROM {table} WHERE name = $1"
         self._upcoming = f"""
 SELECT {_COLUMNS} FROM {table}
@@ -94,6 +95,10 @@ WITH schedule AS (
     async def find(self, agent_id: str | None = None, user_id: str | None = None) -> list[Schedule]:
         rows = await self._fetch(self._find, agent_id, user_id)
         return [Schedule.from_row(dict(row)) for row in rows]
+
+    @override
+    async def agents(self) -> list[str]:
+        return [row["agent_id"] for row in await self._fetch(self._agents)]
 
     @override
     async def upcoming(self, now: datetime) -> list[Schedule]:

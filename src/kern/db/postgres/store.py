@@ -29,12 +29,7 @@ from kern.db.postgres.overview import PostgresOverview
 from kern.db.postgres.processes import PostgresProcesses
 from kern.db.postgres.queue import PostgresQueue
 from kern.db.postgres.retention import PostgresRetention
-from kern.db.postgres.rows import (
-    columns,
-    journal_columns,
-    record,
-    used_columns,
-)
+from kern.db.postgres.rows import columns, journal_columns, record, used_columns
 from kern.db.postgres.schedules import PostgresSchedules
 from kern.db.postgres.sessions import PostgresSessions
 from kern.db.postgres.statements import Limits, Reading, Resuming, SessionLock, Steps
@@ -175,8 +170,8 @@ class PostgresStore(Store):
         return await self._claiming.claim(run_id, claim)
 
     @override
-    async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
-        await self._claiming.admit(agent_id, user_id, claim)
+    async def make_due(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
+        await self._claiming.make_due(agent_id, user_id, claim)
 
     @override
     async def append(

@@ -52,7 +52,7 @@ FROM {self._runs} AS run WHERE run_id = :run_id AND status = 'PENDING' AND due_a
         if not run["orphan"] and self._waits(transaction, run_id, run, claim):
             return None
         now, is_orphan = transaction.now, run["orphan"]
-        claimed = transaction.one(
+        claimed = transaction.sole(
             f"""
 UPDATE {self._runs} SET status = :status, attempt = attempt + 1, due_at = NULL, counted = :counted,
     executor = coalesce(:executor, executor), dispatched_at = :now,
@@ -66,7 +66,6 @@ RETURNING {self._reading.claimed}""",
             lease_until=None if is_orphan else now + claim.lease,
             finished_at=now if is_orphan else None,
         )
-        assert claimed is not None
         if is_orphan:
             self._ends.follow(transaction, run_id)
         return record(claimed)

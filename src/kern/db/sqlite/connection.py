@@ -54,8 +54,13 @@ class Transaction:
         self._connection.executemany(statement, [{**each, "now": self.now} for each in values])
 
     def one(self, statement: str, **values: object) -> sqlite3.Row | None:
-        """Return the first row of the answer to a statement."""
+        """Return the first row of the answer to a statement, if it has any."""
         row: sqlite3.Row | None = self.execute(statement, **values).fetchone()
+        return row
+
+    def sole(self, statement: str, **values: object) -> sqlite3.Row:
+        """Return the only row of the answer to a statement that always has one."""
+        row: sqlite3.Row = self.execute(statement, **values).fetchone()
         return row
 
     def notify(self, kind: Kind, run_id: str = "") -> None:

@@ -52,20 +52,18 @@ class Ends:
         The session lock is handed off, its webhook is put into the outbox, and who waits for it
         is notified.
         """
-        run = transaction.one(
+        run = transaction.sole(
             f"SELECT session_id, attempt, webhook FROM {self._runs} WHERE run_id = :run_id",
             run_id=run_id,
         )
-        assert run is not None
         self._lock.hand_off(transaction, run["session_id"], run_id)
         self._report(transaction, run_id, run)
 
     def pause(self, transaction: Transaction, run_id: str) -> None:
         """Do what follows from the pause of a run: as from its end, but that it keeps the lock."""
-        run = transaction.one(
+        run = transaction.sole(
             f"SELECT attempt, webhook FROM {self._runs} WHERE run_id = :run_id", run_id=run_id
         )
-        assert run is not None
         self._report(transaction, run_id, run)
 
     def _report(self, transaction: Transaction, run_id: str, run: sqlite3.Row) -> None:

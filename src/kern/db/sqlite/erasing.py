@@ -5,7 +5,16 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
-from kern.db.erasing import BEHIND, EMPTIED, IS_DESERTED, MANY, Erasing, Family
+from kern.db.erasing import (
+    BEHIND,
+    EMPTIED,
+    HAS_SUMMARY,
+    IS_DESERTED,
+    MANY,
+    Erasing,
+    Family,
+    without_summary,
+)
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.memories import Remembering
@@ -77,7 +86,8 @@ class Erasure:
 
     def _erase(self, transaction: Transaction, run_id: str, family: Family) -> None:
         run = transaction.one(
-            f"SELECT session_id, created_at, erased_at IS NOT NULL AS wholly FROM {self._runs} "
+            "SELECT session_id, created_at, position, erased_at IS NOT NULL AS wholly "
+            f"FROM {self._runs} "
             f"WHERE run_id = :run_id AND unstored AND status NOT IN {LIVE}",
             run_id=run_id,
         )
@@ -117,12 +127,32 @@ class Erasure:
                 f"UPDATE {sessions} SET summary = NULL WHERE session_id = :session_id",
                 session_id=run["session_id"],
             )
+            self._forget_summaries(transaction, run)
         if transaction.one(
             f"SELECT 1 FROM {sessions} WHERE session_id = :session_id AND created_at = :created_at",
             session_id=run["session_id"],
             created_at=run["created_at"],
         ):
             family.sessions.append(run["session_id"])
+
+    def _forget_summaries(self, transaction: Transaction, run: sqlite3.Row) -> None:
+        """Have no later run of the session hold what may sum up this one."""
+        later = transaction.execute(
+            f"SELECT run_id FROM {self._runs} WHERE session_id = :session_id "
+            f"AND position > :position AND {HAS_SUMMARY.format(text='')}",
+            session_id=run["session_id"],
+            position=run["position"],
+        )
+        for run_id in [each["run_id"] for each in later.fetchall()]:
+            found = transaction.one(
+                f"SELECT output FROM {self._runs} WHERE run_id = :run_id", run_id=run_id
+            )
+            assert found is not None
+            transaction.execute(
+                f"UPDATE {self._runs} SET output = :output WHERE run_id = :run_id",
+                run_id=run_id,
+                output=without_summary(found["output"]),
+            )
 
 
 class SqliteErasing(Erasing):

@@ -43,7 +43,7 @@ class SqliteKeys(Keys):
         return await self._file.read(self._list, user_id)
 
     def _create(self, transaction: Transaction, key: NewKey) -> Key:
-        row = transaction.one(
+        row = transaction.sole(
             f"INSERT INTO {self._keys} "
             "(key_id, hash, user_id, name, scopes, agents, created_at, expires_at) "
             "VALUES (:key_id, :hash, :user_id, :name, :scopes, :agents, :now, :now + :expires_in) "
@@ -54,7 +54,6 @@ class SqliteKeys(Keys):
                 "agents": to_text(key.agents),
             },
         )
-        assert row is not None
         return _key(row)
 
     def _find(self, transaction: Transaction, hash: str) -> Key | None:

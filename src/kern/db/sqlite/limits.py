@@ -41,10 +41,10 @@ class Limits:
         self._wait_for(transaction, run_id, key)
         return True
 
-    def admit(
+    def make_due(
         self, transaction: Transaction, agent_id: str, user_id: str | None, claim: Claim
     ) -> None:
-        """See :meth:`kern.db.base.Store.admit`."""
+        """See :meth:`kern.db.base.Store.make_due`."""
         if user_id is not None:
             # Who waits for the user has room there now, but may have to wait for the agent.
             mine, room = _key(agent_id, user_id), (claim.user_limit, agent_id, user_id)
@@ -88,7 +88,7 @@ class Limits:
         if limit is None:
             return _MANY
         of_user = "" if user_id is None else "AND user_id = :user_id"
-        row = transaction.one(
+        row = transaction.sole(
             f"""
 WITH RECURSIVE above (run_id) AS (
     SELECT parent_run_id FROM {self._runs} WHERE run_id = :run_id
@@ -100,7 +100,6 @@ SELECT count(*) AS counted FROM {self._runs} WHERE agent_id = :agent_id {of_user
             user_id=user_id,
             run_id=run_id,
         )
-        assert row is not None
         counted: int = row["counted"]
         return max(0, limit - counted)
 

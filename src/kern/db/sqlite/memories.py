@@ -66,8 +66,7 @@ class Remembering:
     def count(self, transaction: Transaction, wanted: MemoryFilter) -> int:
         """See :meth:`kern.db.memories.Memories.count`."""
         where, values = self.conditions(wanted)
-        row = transaction.one(f"SELECT count(*) AS n FROM {self._memories}{where}", **values)
-        assert row is not None
+        row = transaction.sole(f"SELECT count(*) AS n FROM {self._memories}{where}", **values)
         return int(row["n"])
 
     def put(self, transaction: Transaction, memory: UserMemory) -> UserMemory | None:
@@ -179,10 +178,9 @@ class Remembering:
             limit=-1 if limit is None else limit,
             offset=offset,
         ).fetchall()
-        users = transaction.one(
+        users = transaction.sole(
             f"SELECT count(DISTINCT user_id) AS n FROM {self._memories}{where}", **values
         )
-        assert users is not None
         return [Remembered(*row) for row in rows], users["n"]
 
     def conditions(self, wanted: MemoryFilter) -> tuple[str, dict[str, object]]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from typing_extensions import override
 
-from kern.db.overview import Group, LimitOf, Overview, Standing
+from kern.db.overview import WITHIN, Group, LimitOf, Overview, Standing
 from kern.db.sqlite.connection import Transaction
 from kern.db.sqlite.file import SqliteFile
 from kern.db.sqlite.reading import moment
@@ -93,13 +93,12 @@ WHERE asked.run_id = :run_id AND asked.status IN {LIVE}""",
 
     def _counted(self, transaction: Transaction, agent_id: str, user_id: str | None) -> int:
         of_user = "" if user_id is None else "AND user_id = :user_id"
-        row = transaction.one(
+        row = transaction.sole(
             f"SELECT count(*) FROM {self._runs} WHERE agent_id = :agent_id {of_user} "
             "AND counted AND status = 'RUNNING'",
             agent_id=agent_id,
             user_id=user_id,
         )
-        assert row is not None
         return int(row[0])
 
     def _groups(self, transaction: Transaction, limit: int) -> list[Group]:
@@ -136,7 +135,7 @@ SELECT agent_id FROM found WHERE agent_id IS NOT NULL LIMIT :limit""",
     def _last_steps(self, transaction: Transaction, run_ids: Sequence[str]) -> list[JournalRow]:
         statement = f"""
 SELECT run_id, seq, event, type, skippable, payload, created_at FROM {self._journal}
-WHERE run_id = :run_id AND type <> 'TextSlice' AND seq >= coalesce((
+WHERE run_id = :run_id AND type NOT IN ({WITHIN}) AND seq >= coalesce((
     SELECT seq FROM {self._journal} WHERE run_id = :run_id AND type = 'ModelAnswered'
     ORDER BY seq DESC LIMIT 1), 0)
 ORDER BY seq"""

@@ -147,17 +147,38 @@ class Reading:
         condition: str,
         text: str,
     ) -> list[sqlite3.Row]:
-        is_replaced = status is RunStatus.regenerated
         values = {
             "parent_run_id": wanted.parent_run_id,
             "session_id": wanted.session_id,
-            "status": None if status is None or is_replaced else status.value,
+            "status": None if status in (None, RunStatus.regenerated) else status.value,
             "user_id": wanted.user_id,
             "agent_id": wanted.agent_id,
         }
         given = [name for name, value in values.items() if value is not None]
         if status is RunStatus.completed:  # Most runs are; the others are found by it sooner.
             given.sort(key=lambda name: name == "status")
+        chosen = self._conditions(wanted, status, before, given)
+        return transaction.execute(
+            f"""
+SELECT {_LISTED}, usage, substr(input, 1, {BEGINNING}) AS beginning, position
+FROM {self._runs}
+WHERE {" AND ".join(["+session_id IS NOT NULL", IS_SEEN, condition, *chosen])}
+ORDER BY position DESC LIMIT :limit""",
+            **values,
+            agents=dump(wanted.agents),
+            seen_by=wanted.seen_by,
+            since=None if wanted.since is None else wanted.since.timestamp(),
+            until=None if wanted.until is None else wanted.until.timestamp(),
+            before=before,
+            limit=limit,
+            text=text,
+        ).fetchall()
+
+    def _conditions(
+        self, wanted: RunFilter, status: RunStatus | None, before: str | None, given: Sequence[str]
+    ) -> list[str]:
+        """Return what is asked for, first of all that columns have the given values."""
+        is_replaced = status is RunStatus.regenerated
         # The first one finds them by its index; a plus keeps SQLite from taking another.
         chosen = [f"{'+' if number else ''}{name} = :{name}" for number, name in enumerate(given)]
         if is_replaced or (status is not None and status.is_terminal):
@@ -168,16 +189,14 @@ class Reading:
             chosen.append("coalesce(user_id = :seen_by, true)")
         if wanted.without_children:
             chosen.append(is_no_child(self._runs))
-        since = None if wanted.since is None else wanted.since.timestamp()
-        if since is not None:
+        if wanted.since is not None:
             chosen.append("+created_at >= :since")
             chosen.append(
                 "position >= " + self._accepted("min", "created_at >= :since", "position > 0", "")
             )
         else:  # SQLite takes one bound.
             chosen.append("position > 0")
-        until = None if wanted.until is None else wanted.until.timestamp()
-        if until is not None:
+        if wanted.until is not None:
             chosen.append("+created_at < :until")
             chosen.append(
                 "position <= "
@@ -187,21 +206,7 @@ class Reading:
             chosen.append(
                 f"position < (SELECT {POSITION} FROM {self._runs} WHERE run_id = :before)"
             )
-        return transaction.execute(
-            f"""
-SELECT {_LISTED}, usage, substr(input, 1, {BEGINNING}) AS beginning, position
-FROM {self._runs}
-WHERE {" AND ".join(["+session_id IS NOT NULL", IS_SEEN, condition, *chosen])}
-ORDER BY position DESC LIMIT :limit""",
-            **values,
-            agents=dump(wanted.agents),
-            seen_by=wanted.seen_by,
-            since=since,
-            until=until,
-            before=before,
-            limit=limit,
-            text=text,
-        ).fetchall()
+        return chosen
 
     def _accepted(self, end: str, condition: str, others: str, order: str) -> str:
         """Return the expression of the position of the first or last run in a span of time.
@@ -224,35 +229,32 @@ ORDER BY position DESC LIMIT :limit""",
 
     def load(self, transaction: Transaction) -> Load:
         """See :meth:`kern.db.base.Store.load`."""
-        row = transaction.one(
+        row = transaction.sole(
             f"""
 SELECT (SELECT count(*) FROM {self._runs} WHERE status = 'RUNNING'),
     total(due_at <= :now), total(due_at IS NULL), total(due_at > :now),
     (SELECT count(*) FROM {self._runs})
 FROM {self._runs} WHERE status = 'PENDING'"""
         )
-        assert row is not None
         return Load(*map(int, row))
 
     def queued(self, transaction: Transaction, agent_id: str) -> int:
         """See :meth:`kern.db.base.Store.queued`."""
-        row = transaction.one(
+        row = transaction.sole(
             f"SELECT count(*) AS queued FROM {self._runs} WHERE status = 'PENDING' "
             "AND agent_id = :agent_id AND (due_at IS NULL OR due_at <= :now)",
             agent_id=agent_id,
         )
-        assert row is not None
         queued: int = row["queued"]
         return queued
 
     def queued_of_user(self, transaction: Transaction, user_id: str) -> int:
         """See :meth:`kern.db.base.Store.queued_of_user`."""
-        row = transaction.one(
+        row = transaction.sole(
             f"SELECT count(*) AS queued FROM {self._runs} "
             "WHERE status = 'PENDING' AND user_id = :user_id",
             user_id=user_id,
         )
-        assert row is not None
         queued: int = row["queued"]
         return queued
 

@@ -76,11 +76,10 @@ RETURNING session_id, ordered, parent_run_id, journal_version""",
                 executor=how.executor,
                 lease=how.lease,
             )
-        row = transaction.one(
+        row = transaction.sole(
             f"SELECT {self._reading.claimed} FROM {self._runs} WHERE run_id = :run_id",
             run_id=run_id,
         )
-        assert row is not None, "it was there in this transaction"
         return record(row)
 
     def expire(self, transaction: Transaction, limit: int) -> list[str]:

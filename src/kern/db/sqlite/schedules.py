@@ -75,6 +75,11 @@ RETURNING *""",
         )
 
     @override
+    async def agents(self) -> list[str]:
+        statement = f"SELECT DISTINCT agent_id FROM {self._table} ORDER BY agent_id"
+        return [row["agent_id"] for row in await self._file.read(_fetch, statement, {})]
+
+    @override
     async def upcoming(self, now: datetime) -> list[Schedule]:
         return await self._select(
             f"""

@@ -139,11 +139,10 @@ FROM {self._sessions} AS session"""
         return [_row(row) for row in rows]
 
     def _count(self, transaction: Transaction, wanted: SessionFilter) -> int:
-        row = transaction.one(
+        row = transaction.sole(
             f"SELECT count(*) AS count FROM {self._sessions} {_conditions(wanted)}",
             **_values(wanted),
         )
-        assert row is not None
         count: int = row["count"]
         return count
 
@@ -219,12 +218,11 @@ WHERE coalesce(session.user_id = excluded.user_id, true)""",
             )
             completed = (row["position"] for row in earliest if row["is_shown"])
             for position in list(islice(completed, many)):
-                shown = transaction.one(
+                shown = transaction.sole(
                     f"SELECT session_id, substr(input, 1, {BEGINNING}), "
                     f"substr(output, 1, {BEGINNING}) FROM {self._runs} WHERE position = :position",
                     position=position,
                 )
-                assert shown is not None, "it was there in this transaction"
                 previews.append(Preview(*shown))
             earliest.close()
         return previews

@@ -47,10 +47,9 @@ class StateChanges:
 
     def change_by(self, transaction: Transaction, run_id: str, patch: StatePatch) -> list[str]:
         """Change what a run changes in the state of its session; return the lost keys."""
-        run = transaction.one(
+        run = transaction.sole(
             f"SELECT session_id, position FROM {self._runs} WHERE run_id = :run_id", run_id=run_id
         )
-        assert run is not None
         return self.change(transaction, run["session_id"], run["position"], patch)
 
     def change(

@@ -132,8 +132,8 @@ class SqliteStore(Store):
         return await self._write(self._attempts.claim, run_id, claim)
 
     @override
-    async def admit(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
-        await self._file.write(self._limits.admit, agent_id, user_id, claim)
+    async def make_due(self, agent_id: str, user_id: str | None, claim: Claim) -> None:
+        await self._file.write(self._limits.make_due, agent_id, user_id, claim)
 
     @override
     async def append(

@@ -29,8 +29,7 @@ class Sweep:
 
     def sweep(self, transaction: Transaction, heartbeat: float) -> Swept | None:
         """See :meth:`kern.db.base.Store.sweep`."""
-        tick = transaction.one(f"SELECT swept_at, quiet_until, quiet_times FROM {self._tick}")
-        assert tick is not None
+        tick = transaction.sole(f"SELECT swept_at, quiet_until, quiet_times FROM {self._tick}")
         # A tick in the future was written before the clock was set back.
         since = transaction.now - tick["swept_at"]
         if 0 <= since < heartbeat / 4:  # The shortest time after which a process looks again.

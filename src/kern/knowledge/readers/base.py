@@ -68,8 +68,8 @@ class TextReader(Reader):
         'cp1252'
     """
 
-    suffixes = (".txt", ".text", ".md", ".markdown", ".rst", ".log")
-    media_types = ("text/plain", "text/markdown")
+    suffixes: ClassVar[tuple[str, ...]] = (".txt", ".text", ".md", ".markdown", ".rst", ".log")
+    media_types: ClassVar[tuple[str, ...]] = ("text/plain", "text/markdown")
 
     # How many characters are a part; it ends with a line.
     _PART = 1_000_000

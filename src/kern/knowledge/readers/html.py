@@ -1,15 +1,21 @@
 """Web pages and Word documents, as Markdown (extra ``knowledge``)."""
 
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from kern.errors import ContentError
 from kern.extras import extra
 from kern.knowledge.readers.base import TOO_DEEP, Part, Reader
 
-# How large what a Word document holds may be, unpacked, in bytes.
-_UNPACKED = 200_000_000
+# How many bytes of text a Word document may hold, unpacked, and a page, without what is embedded in
+# it; and how many tags: each costs a kilobyte of memory, and a tenth of a millisecond.
+_UNPACKED, _PAGE, _TAGS = 20_000_000, 10_000_000, 200_000
+
+# Pictures and fonts within a page.
+_EMBEDDED = re.compile(rb"data:[\w/+.;=-]{0,100};base64,[\w+/=%-]+")
 
 # What of a page is not its text.
 _LEFT_OUT = ("script", "style", "noscript", "template", "nav", "svg", "iframe", "form", "head")
@@ -23,8 +29,8 @@ class HTMLReader(Reader):
         ('text/html', 'application/xhtml+xml')
     """
 
-    suffixes = (".html", ".htm", ".xhtml")
-    media_types = ("text/html", "application/xhtml+xml")
+    suffixes: ClassVar[tuple[str, ...]] = (".html", ".htm", ".xhtml")
+    media_types: ClassVar[tuple[str, ...]] = ("text/html", "application/xhtml+xml")
 
     def __init__(self) -> None:
         """Have what it needs at hand.
@@ -49,8 +55,10 @@ class DocxReader(Reader):
         ('.docx',)
     """
 
-    suffixes = (".docx",)
-    media_types = ("application/vnd.openxmlformats-officedocument.wordprocessingml.document",)
+    suffixes: ClassVar[tuple[str, ...]] = (".docx",)
+    media_types: ClassVar[tuple[str, ...]] = (
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    )
 
     def __init__(self) -> None:
         """Have what it needs at hand.
@@ -68,32 +76,46 @@ class DocxReader(Reader):
 
         try:
             with zipfile.ZipFile(path) as archive:
-                size = sum(each.file_size for each in archive.infolist())
+                texts = [each for each in archive.infolist() if _is_text(archive, each)]
+                size = sum(each.file_size for each in texts)
         except zipfile.BadZipFile:
             raise ContentError("it is no Word document") from None
         if size > _UNPACKED:
-            raise ContentError(f"it holds {size:,} bytes, unpacked, and {_UNPACKED:,} are read")
+            raise ContentError(
+                f"it holds {size:,} bytes of text, unpacked, and {_UNPACKED:,} are read"
+            )
         with path.open("rb") as file:
             html: str = mammoth.convert_to_html(
                 file, convert_image=mammoth.images.img_element(lambda image: {})
             ).value
-        yield Part(markdown(html)[0])
+        yield Part(markdown(html.encode("utf-8", "replace"), "utf-8")[0])
 
 
-def markdown(html: str | bytes) -> tuple[str, str]:
+def _is_text(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    """Say whether a part of a document may be XML, whatever its name; pictures are not read."""
+    with archive.open(member) as file:
+        return file.read(64).strip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n")[:1] in (b"<", b"")
+
+
+def markdown(html: bytes, encoding: str | None = None) -> tuple[str, str]:
     """Return a page as Markdown, and its title.
 
     Args:
-        html: the page; of bytes the encoding is found as browsers do.
+        html: the page.
+        encoding: how its characters are written; by default it is found as browsers do.
 
     Raises:
-        ContentError: it is nested too deep.
+        ContentError: it is too large, or nested too deep.
     """
     from bs4 import BeautifulSoup
     from markdownify import MarkdownConverter
 
+    page = _EMBEDDED.sub(b"", html)
+    for what, found, most in (("bytes", len(page), _PAGE), ("tags", page.count(b"<"), _TAGS)):
+        if found > most:
+            raise ContentError(f"as a page it has {found:,} {what}, and {most:,} are read")
     try:
-        soup = BeautifulSoup(html, "html.parser")
+        soup = BeautifulSoup(page, "html.parser", from_encoding=encoding)
         title = "" if soup.title is None else soup.title.get_text(" ", strip=True)
         for each in soup(_LEFT_OUT):
             each.decompose()

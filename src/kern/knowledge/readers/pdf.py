@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from kern.errors import ContentError
 from kern.extras import extra
@@ -16,8 +17,8 @@ class PDFReader(Reader):
         ('application/pdf',)
     """
 
-    suffixes = (".pdf",)
-    media_types = ("application/pdf",)
+    suffixes: ClassVar[tuple[str, ...]] = (".pdf",)
+    media_types: ClassVar[tuple[str, ...]] = ("application/pdf",)
 
     def __init__(self, password: str | None = None) -> None:
         """Have what it needs at hand.

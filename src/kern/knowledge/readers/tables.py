@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 from kern.errors import ContentError
 from kern.knowledge.readers.base import TOO_DEEP, Part, Reader
@@ -21,8 +21,8 @@ class CSVReader(Reader):
         ('.csv', '.tsv')
     """
 
-    suffixes = (".csv", ".tsv")
-    media_types = ("text/csv", "text/tab-separated-values")
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv")
+    media_types: ClassVar[tuple[str, ...]] = ("text/csv", "text/tab-separated-values")
 
     def __init__(self, delimiter: str | None = None, encoding: str = "utf-8-sig") -> None:
         """Choose how values are parted.
@@ -37,9 +37,18 @@ class CSVReader(Reader):
     def read(self, path: Path) -> Iterator[Part]:
         """See :meth:`Reader.read`."""
         delimiter = self.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
-        with path.open(encoding=self.encoding, newline="") as file:
-            rows = csv.DictReader(file, delimiter=delimiter, restkey="", restval="")
-            yield from _parts("row", (_lines(row) for row in rows))
+        try:
+            with path.open(encoding=self.encoding, newline="") as file:
+                rows = csv.reader(file, delimiter=delimiter)
+                names = next(rows, [])
+                yield from _parts("row", (_lines(names, row) for row in rows if row))
+        except UnicodeDecodeError as error:
+            raise ContentError(
+                f"it is no text in {self.encoding} (at byte {error.start}): give "
+                "readers=[CSVReader(encoding='cp1252')], or the encoding that it has"
+            ) from None
+        except csv.Error as error:
+            raise ContentError(f"it is no table: {error}") from None
 
 
 class JSONReader(Reader):
@@ -50,18 +59,27 @@ class JSONReader(Reader):
         ('.json', '.jsonl', '.ndjson')
     """
 
-    suffixes = (".json", ".jsonl", ".ndjson")
-    media_types = ("application/json", "application/x-ndjson", "application/jsonl")
+    suffixes: ClassVar[tuple[str, ...]] = (".json", ".jsonl", ".ndjson")
+    media_types: ClassVar[tuple[str, ...]] = (
+        "application/json",
+        "application/x-ndjson",
+        "application/jsonl",
+    )
 
     def read(self, path: Path) -> Iterator[Part]:
         """See :meth:`Reader.read`."""
         try:
-            if path.suffix.lower() != ".json":
+            if path.suffix.lower() in (".jsonl", ".ndjson"):
                 with path.open(encoding="utf-8-sig") as file:
-                    lines = (json.loads(line) for line in file if line.strip())
-                    yield from _parts("item", map(_text, lines))
+                    yield from _parts("item", map(_text, _items(file)))
                 return
-            found: object = json.loads(path.read_text("utf-8-sig"))
+            text = path.read_text("utf-8-sig")
+            try:
+                found: object = json.loads(text)
+            except json.JSONDecodeError as error:
+                if not error.msg.startswith("Extra data"):
+                    raise
+                found = [*_items(text.split("\n"))]  # A server has not said that it is lines.
             items = cast("list[object]", found) if isinstance(found, list) else [found]
             yield from _parts("item", map(_text, items))
         except RecursionError:
@@ -70,13 +88,16 @@ class JSONReader(Reader):
             raise ContentError(f"it is no JSON: {error}") from None
 
 
-def _lines(row: dict[str, str | list[str]]) -> str:
-    lines: list[str] = []
-    for key, value in row.items():
-        text = ", ".join(value) if isinstance(value, list) else value
-        if text:  # Values beyond the names in the first row have the key "".
-            lines.append(f"{key}: {text}" if key else text)
-    return "\n".join(lines)
+def _items(lines: Iterable[str]) -> Iterator[object]:
+    return (json.loads(line) for line in lines if line.strip())
+
+
+def _lines(names: list[str], row: list[str]) -> str:
+    """Return a row as lines; what stands beyond the names of the first row has none."""
+    named = zip(names, row, strict=False)
+    lines = [f"{name}: {text}" if name else text for name, text in named if text]
+    beyond = [text for text in row[len(names) :] if text]
+    return "\n".join([*lines, *([", ".join(beyond)] if beyond else ())])
 
 
 def _text(value: object) -> str:

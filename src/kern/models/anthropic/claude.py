@@ -18,7 +18,7 @@ from kern.models.anthropic.params import joined
 from kern.models.anthropic.service import AnthropicService
 from kern.models.anthropic.wire import request_body
 from kern.models.base import ModelRequest, OutputMode
-from kern.models.cache import response_cache
+from kern.models.cache import ResponseCache, response_cache
 from kern.models.hosted import Call, HostedModel
 from kern.models.prices import Price, check_price
 from kern.models.retries import Retries
@@ -131,7 +131,7 @@ class Claude(HostedModel):
         """
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
-        self.price = check_price(price)
+        self.price: Price | None = check_price(price)
         self._options = Options(
             cache_system_prompt, cache_tools, extended_cache_time, citations, cache_conversation
         )
@@ -153,7 +153,9 @@ class Claude(HostedModel):
         params = joined(own, request_params or {}, default_headers, betas or ())
         self._params: Mapping[str, object] = params.body
         sent = {**params.body, "citations": citations}
-        self.response_cache = response_cache(cache_response, cache_ttl, cache_dir, sent)
+        self.response_cache: ResponseCache | None = response_cache(
+            cache_response, cache_ttl, cache_dir, sent
+        )
         service = self._service_class(
             id,
             api_key=api_key,

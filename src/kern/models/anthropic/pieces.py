@@ -43,7 +43,7 @@ class Pieces:
             model: the model's id, for errors.
         """
         self.texts: list[str] = []
-        self.is_complete = False
+        self.is_complete: bool = False
         self._model = model
         self._message: Json = {}
         self._usage: Json = {}

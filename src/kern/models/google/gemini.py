@@ -11,7 +11,7 @@ from typing_extensions import override
 from kern.errors import ConfigurationError
 from kern.keywords import explained
 from kern.models.base import ModelRequest, OutputMode
-from kern.models.cache import response_cache
+from kern.models.cache import ResponseCache, response_cache
 from kern.models.google.call import ContentCall
 from kern.models.google.params import is_before_3, joined
 from kern.models.google.service import GoogleService
@@ -138,7 +138,7 @@ class Gemini(HostedModel):
         """
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)
-        self.price = check_price(price)
+        self.price: Price | None = check_price(price)
         own: dict[str, object] = {
             "temperature": temperature,
             "top_p": top_p,
@@ -161,7 +161,9 @@ class Gemini(HostedModel):
         }
         params = joined(own, request_params or {}, default_headers)
         self._body = params.body
-        self.response_cache = response_cache(cache_response, cache_ttl, cache_dir, params.body)
+        self.response_cache: ResponseCache | None = response_cache(
+            cache_response, cache_ttl, cache_dir, params.body
+        )
         service = GoogleService(
             id,
             api_key=api_key,

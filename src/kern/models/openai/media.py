@@ -5,15 +5,7 @@ import binascii
 
 from kern.models.media import is_video, not_loaded, refused
 from kern.models.values import Json
-from kern.run.content import (
-    AudioPart,
-    CitationPart,
-    FilePart,
-    ImagePart,
-    Inline,
-    Source,
-    Url,
-)
+from kern.run.content import AudioPart, CitationPart, FilePart, ImagePart, Inline, Source, Url
 
 _SOUNDS = {
     "audio/mpeg": "mp3",

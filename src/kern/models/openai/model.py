@@ -11,14 +11,14 @@ from typing_extensions import override
 
 from kern.errors import ModelError
 from kern.models.base import Kept, ModelRequest, ModelResponse, OutputMode, Piece
-from kern.models.cache import response_cache
+from kern.models.cache import ResponseCache, response_cache
 from kern.models.hosted import Call, HostedModel
 from kern.models.openai.api import Api, Reader
 from kern.models.openai.options import ClientOptions
 from kern.models.openai.provider import OPENAI, Provider
 from kern.models.openai.service import OpenAIService
 from kern.models.params import Params
-from kern.models.prices import check_price
+from kern.models.prices import Price, check_price
 from kern.models.retries import Retries
 from kern.models.service import drain
 from kern.models.values import to_object
@@ -49,9 +49,9 @@ class OpenAIModel(HostedModel):
         Raises:
             ConfigurationError: an option cannot be used.
         """
-        self.provider = self.at.name
-        self.price = check_price(options.get("price"))
-        self.supports_native_structured_outputs = self.at.has_json_schema
+        self.provider: str = self.at.name
+        self.price: Price | None = check_price(options.get("price"))
+        self.supports_native_structured_outputs: bool = self.at.has_json_schema
         self._api, self._suffix = api, api.suffix
         service = OpenAIService(id, self.at, options, headers=params.headers, query=params.query)
         retries = options.get("retries")
@@ -64,7 +64,7 @@ class OpenAIModel(HostedModel):
             options.get("delay_between_retries"),
             options.get("exponential_backoff"),
         )
-        self.response_cache = response_cache(
+        self.response_cache: ResponseCache | None = response_cache(
             options.get("cache_response", False),
             options.get("cache_ttl"),
             options.get("cache_dir"),

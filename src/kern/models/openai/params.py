@@ -4,15 +4,7 @@ from collections.abc import Mapping
 
 from kern.models.base import ModelRequest
 from kern.models.openai.options import ClientOptions
-from kern.models.params import (
-    Given,
-    Params,
-    lower,
-    members_at,
-    sent,
-    set_by_both,
-    wrong_form,
-)
+from kern.models.params import Given, Params, lower, members_at, sent, set_by_both, wrong_form
 from kern.models.values import Json, listed, members_of
 
 _EXTRAS = ("extra_headers", "extra_query", "extra_body")

@@ -48,8 +48,8 @@ class OpenAIService(StainlessService["AsyncOpenAI"]):
         """
         self.client: AsyncOpenAI | None
         self._asked_through: AsyncOpenAI | None
-        self.base_url = options.get("base_url")
-        self.api_key = options.get("api_key")
+        self.base_url: str | None = options.get("base_url")
+        self.api_key: str | None = options.get("api_key")
         timeout = options.get("timeout", 600.0)
         if timeout is not None:
             check_seconds("timeout", timeout, ConfigurationError)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kern.errors import MissingExtraError
 from kern.server.caller import Caller, caller_of
@@ -49,6 +49,7 @@ class Endpoint:
         Raises:
             RequestError: it is nobody's (401), or its caller may not run agents (403) or sends too
                 many (429).
+            ClientDisconnect: its client left before its end, or it is too large.
         """
         request = Request(scope, receive)
         caller = await caller_of(request)
@@ -56,10 +57,11 @@ class Endpoint:
             raise RequestError(
                 403, f"This needs the scope {CallerScope.runs}.", code="insufficient_scope"
             )
+        body = await request.body()  # The SDK logs one that does not come whole as an error.
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="kern mcp opening")
         app = await asyncio.shield(self._opening)
-        await app(scope, receive, send)
+        await app(scope, _with_body(body, receive), send)
 
     @asynccontextmanager
     async def within(self) -> AsyncGenerator[None, None]:
@@ -95,6 +97,20 @@ class Endpoint:
         return StreamableHTTPSessionManager(
             app=agents.server, stateless=True, max_request_body_size=self._service.limits.body
         )
+
+
+def _with_body(body: bytes, receive: Receive) -> Receive:
+    """Return what says the body of a request again that was read, and then what comes."""
+    is_told = False
+
+    async def receiving() -> Message:
+        nonlocal is_told
+        if is_told:
+            return await receive()
+        is_told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receiving
 
 
 def is_installed() -> bool:

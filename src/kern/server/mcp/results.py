@@ -56,7 +56,7 @@ def refusal(error: RequestError) -> CallToolResult:
     """Return what a call is refused with."""
     return CallToolResult(
         content=[TextContent(text=printable(error.detail))],
-        structured_content={"error": error.detail, "code": error.code},
+        structured_content={"error": _sendable(error.detail), "code": error.code},
         is_error=True,
     )
 

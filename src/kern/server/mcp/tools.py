@@ -17,8 +17,8 @@ OwnTool: TypeAlias = Literal["get_run", "cancel_run", "answer_run"]
 
 _OWN: Mapping[str, OwnTool] = {each: each for each in get_args(OwnTool)}
 
-# What every provider of models takes as the name of a tool.
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+# What every provider of models takes as the name of a tool, but for what an id is marked with here.
+_NAME = re.compile(r"(?!.*_[0-9a-f]{8}$)[a-zA-Z0-9_-]{1,64}")
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]+")
 
 _GET_RUN = Tool(

@@ -67,5 +67,4 @@ def create_app_alone(db: Methods) -> FastAPI:
 async def _agents_in(db: Methods) -> set[str]:
     """Return the ids of the agents that have runs or schedules, or are executed somewhere."""
     store = await db.store()
-    schedules = await store.schedules.find()
-    return {*await store.overview.agents(_AGENTS), *(each.agent_id for each in schedules)}
+    return {*await store.overview.agents(_AGENTS), *await store.schedules.agents()}

@@ -1,5 +1,6 @@
 """One run: its facts, who executes it or why nobody does, and its timeline as it grows."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -28,6 +29,9 @@ from kern.server.ui.route import pages_router
 from kern.server.ui.viewing import Viewer, Viewing
 
 router = pages_router()
+
+# How many rows of a journal are read at once.
+_AT_ONCE = 500
 
 # How many spans of a timeline are on a page.
 _SPANS = 50
@@ -137,7 +141,10 @@ class Watched:
         record = await store.get(self.run_id)  # Once it has ended, its journal ends with it.
         if record is None:
             raise RunNotFoundError(f"The run {self.run_id!r} has been deleted.")
-        self._spans.extend(record, await store.events(self.run_id, self._spans.last_seq))
+        rows = await store.events(self.run_id, self._spans.last_seq)
+        for first in range(0, max(1, len(rows)), _AT_ONCE):
+            self._spans.extend(record, rows[first : first + _AT_ONCE])
+            await asyncio.sleep(0)  # A load of thousands of documents has as many: others wait.
         await self._look(record)
         output, spans = output_of(record), self._spans.all
         end = min(self._until or len(spans), len(spans))

@@ -49,9 +49,8 @@ class Listed:
 @router.get("/schedules")
 async def schedules(request: Request, viewer: Viewing) -> Response:
     """The schedules."""
-    found, agent = await _listed(viewer), _agent(viewer)
-    shown = found[:_MOST]
-    return page(request, viewer, "schedules.html", schedules=shown, many=len(found), agent=agent)
+    shown, many = await _listed(viewer)
+    return page(request, viewer, "schedules.html", schedules=shown, many=many, agent=_agent(viewer))
 
 
 @router.get("/schedules/live")
@@ -59,9 +58,8 @@ async def schedules_live(request: Request, viewer: Viewing) -> Response:
     """The same, when it changes."""
 
     async def render() -> dict[str, str]:
-        found = await _listed(viewer)
-        html = part(_PART, viewer=viewer, schedules=found[:_MOST], many=len(found))
-        return {"schedules": html}
+        shown, many = await _listed(viewer)
+        return {"schedules": part(_PART, viewer=viewer, schedules=shown, many=many)}
 
     await render()  # What is refused is refused before the stream begins.
     return live(request, viewer, render, every(_PACE))
@@ -90,8 +88,8 @@ def _agent(viewer: Viewer) -> str | None:
     return check_id("agent", agent) if agent else None
 
 
-async def _listed(viewer: Viewer) -> list[Listed]:
-    """Return the schedules that a viewer sees, by name."""
+async def _listed(viewer: Viewer) -> tuple[list[Listed], int]:
+    """Return the first of the schedules that a viewer sees, by name, and how many these are."""
     reach, agent = viewer.reach, _agent(viewer)
     found = [
         each
@@ -99,10 +97,10 @@ async def _listed(viewer: Viewer) -> list[Listed]:
         for each in await place.store.schedules.find(agent, reach.reads)
         if viewer.caller.sees(each.agent_id)
     ]
+    shown = sorted(found, key=lambda each: each.name)[:_MOST]
     return [
-        Listed(each, () if each.paused else _next_of(each), _last_run_id(each))
-        for each in sorted(found, key=lambda each: each.name)
-    ]
+        Listed(each, () if each.paused else _next_of(each), _last_run_id(each)) for each in shown
+    ], len(found)
 
 
 async def _steered(actor: Viewer, name: str) -> tuple[Place, Schedule]:

@@ -88,7 +88,7 @@ class ServerTools(Toolset):
         if provider is not None:
             what = f"The header_provider {name_of(provider)}"
             self._provider = Binder(provider, RUN_VALUES, what=what)
-            self.asks_for = self._provider.names
+            self.asks_for: frozenset[str] = self._provider.names
         self._pools: list[tuple[Server, Shared[Pool]]] = []
         level, protocol = options.get("log_level", "info"), options.get("protocol", "auto")
         if protocol not in ("auto", "legacy"):
@@ -116,7 +116,7 @@ class ServerTools(Toolset):
     @override
     async def tools_for(self, run: RunInfo, values: Mapping[str, object]) -> Sequence[Tool]:
         more = await self._headers_of(values)
-        pools = [(server, pool, server.headers(more)) for server, pool in self._pools]
+        pools = [(pool, server.headers(more)) for server, pool in self._pools]
         found = await asyncio.gather(*(self._listed(*each) for each in pools))
         whose = f"The MCP server {self._pools[0][0].name}" if len(pools) == 1 else repr(self)
         self.functions = self._choice.tools([each for listed in found for each in listed], whose)
@@ -164,7 +164,7 @@ class ServerTools(Toolset):
         return headers
 
     async def _listed(
-        self, server: Server, pool: Shared[Pool], headers: Headers
+        self, pool: Shared[Pool], headers: Headers
     ) -> "list[tuple[ServerTool, Connect]]":
         connect = partial(self._connected, pool, headers)
         try:

@@ -1,6 +1,6 @@
 """How nothing is kept of a run but a tombstone."""
 
-from kern.db.erasing import BEHIND, EMPTIED, IS_DESERTED, MANY
+from kern.db.erasing import BEHIND, EMPTIED, HAS_SUMMARY, IS_DESERTED, MANY
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import GIVEN, LIVE, deleted_with
 
@@ -24,6 +24,13 @@ WITH run AS MATERIALIZED (
 )
 SELECT lives FROM run"""
         self.erase = _erase(names)
+        self.summing = f"""
+SELECT later.run_id FROM {runs} AS gone JOIN {runs} AS later USING (session_id)
+WHERE gone.run_id = $1 AND later.position > gone.position
+    AND later.{HAS_SUMMARY.format(text="::text")}"""
+        self.output = f"SELECT output, attempt FROM {runs} WHERE run_id = $1"
+        self.put_output = f"""
+UPDATE {runs} SET output = $2 WHERE run_id = $1 AND attempt = $3 AND erased_at IS NULL"""
         self.left = f"""
 SELECT run_id FROM {runs} WHERE {_IS_OVER} AND finished_at IS NOT NULL
 ORDER BY finished_at LIMIT {MANY}"""

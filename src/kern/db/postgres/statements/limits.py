@@ -1,7 +1,7 @@
 """The limits of agents and users: how many of their background runs execute at once.
 
 A run that meets a full limit waits for its key without an entry in the queue. Who counts, lets a
-run wait or admits one holds the key's advisory lock, so that one sees the other.
+run wait or makes one due holds the key's advisory lock, so that one sees the other.
 """
 
 from kern.db.postgres.names import Names
@@ -41,13 +41,13 @@ WHERE agent_id = $2 AND user_id = $3 AND counted AND run_id <> ALL($1)"""
 UPDATE {runs} SET concurrency_key = $2, due_at = NULL
 WHERE run_id = $1 AND status = 'PENDING' AND due_at <= now()"""
 
-        self.admit = f"""
-WITH admitted AS MATERIALIZED (
+        self.make_due = f"""
+WITH fitting AS MATERIALIZED (
     SELECT run_id FROM {runs} WHERE concurrency_key = $1
     ORDER BY (parent_run_id IS NULL), priority DESC, position LIMIT $2 FOR NO KEY UPDATE
 )
-UPDATE {runs} AS runs SET concurrency_key = NULL, due_at = now() FROM admitted
-WHERE runs.run_id = admitted.run_id
+UPDATE {runs} AS runs SET concurrency_key = NULL, due_at = now() FROM fitting
+WHERE runs.run_id = fitting.run_id
 RETURNING {enqueued_if_due(names, "runs")}"""
 
         self.set_counted = f"""

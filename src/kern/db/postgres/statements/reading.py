@@ -159,37 +159,12 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         where to look. The array keeps the planner from reading all runs in their order.
         """
         runs, values, agents = self._names.runs, list[object]([limit]), wanted.agents
-        conditions = ["session_id IS NOT NULL", "position > 0", IS_SEEN]
-        if wanted.without_children:
-            conditions.append(is_no_child(runs))
 
         def given(value: object) -> str:
             values.append(value)
             return f"${len(values)}"
 
-        for condition, value in (
-            ("agent_id = {}", wanted.agent_id),
-            ("session_id = {}", wanted.session_id),
-            ("user_id = {}", wanted.user_id),
-            ("coalesce(user_id = {}, true)", wanted.seen_by),
-            ("created_at >= {}", wanted.since),
-            # The second condition bounds where the search begins. Positions follow the moments
-            # of acceptance, but for transactions that overlap.
-            (
-                f"created_at < {{0}} AND position <= (SELECT max({POSITION}) FROM ("
-                f"SELECT position FROM {runs} WHERE created_at < {{0}} "
-                f"ORDER BY created_at DESC LIMIT {_OVERLAPPING}) AS earlier)",
-                wanted.until,
-            ),
-            (f"position < (SELECT {POSITION} FROM {runs} WHERE run_id = {{}})", before),
-            # Likewise: the index of children, whatever else is asked for.
-            (
-                f"position = ANY(ARRAY(SELECT position FROM {runs} WHERE parent_run_id = {{}}))",
-                wanted.parent_run_id,
-            ),
-        ):
-            if value is not None:
-                conditions.append(condition.format(given(value)))
+        conditions = self._conditions(wanted, before, given)
         if agents and (wanted.session_id or wanted.user_id or wanted.parent_run_id):
             conditions.append(f"agent_id = ANY({given([*agents])})")
             agents = ()
@@ -205,11 +180,51 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
         if wanted.text is not None:
             either = [f"({' OR '.join(each)})" for each in (each_status, each_agent)]
             text, said = map(given, sought(wanted.text))
-            found = _search(runs, text, said, " AND ".join([*conditions, *either]), found)
+            all_of = " AND ".join([*conditions, *either])
+            is_narrow = wanted.session_id is not None or wanted.user_id is not None
+            found = _search(runs, text, said, all_of, found, is_narrow)
         statement = f"""
 SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning
 FROM {runs} WHERE position = ANY(ARRAY({found})) ORDER BY position DESC LIMIT $1"""
         return statement, values
+
+    def _conditions(
+        self, wanted: RunFilter, before: str | None, given: Callable[[object], str]
+    ) -> list[str]:
+        """Return what is asked for, but for statuses and several agents."""
+        runs = self._names.runs
+        conditions = ["session_id IS NOT NULL", "position > 0", IS_SEEN]
+        if wanted.without_children:
+            conditions.append(is_no_child(runs))
+        for condition, value in (
+            ("agent_id = {}", wanted.agent_id),
+            ("session_id = {}", wanted.session_id),
+            ("user_id = {}", wanted.user_id),
+            ("coalesce(user_id = {}, true)", wanted.seen_by),
+            # The second conditions bound where the search ends, and begins. Positions follow the
+            # moments of acceptance, but for transactions that overlap.
+            (
+                f"created_at >= {{0}} AND position >= (SELECT min({POSITION}) FROM ("
+                f"SELECT position FROM {runs} WHERE created_at >= {{0}} "
+                f"ORDER BY created_at LIMIT {_OVERLAPPING}) AS later)",
+                wanted.since,
+            ),
+            (
+                f"created_at < {{0}} AND position <= (SELECT max({POSITION}) FROM ("
+                f"SELECT position FROM {runs} WHERE created_at < {{0}} "
+                f"ORDER BY created_at DESC LIMIT {_OVERLAPPING}) AS earlier)",
+                wanted.until,
+            ),
+            (f"position < (SELECT {POSITION} FROM {runs} WHERE run_id = {{}})", before),
+            # Likewise: the index of children, whatever else is asked for.
+            (
+                f"position = ANY(ARRAY(SELECT position FROM {runs} WHERE parent_run_id = {{}}))",
+                wanted.parent_run_id,
+            ),
+        ):
+            if value is not None:
+                conditions.append(condition.format(given(value)))
+        return conditions
 
     def _has(self, status: RunStatus, given: Callable[[object], str]) -> str:
         """Return the condition that a run has a status; a replaced one has that alone."""
@@ -219,10 +234,12 @@ FROM {runs} WHERE position = ANY(ARRAY({found})) ORDER BY position DESC LIMIT $1
         return f"{STATUS} = {given(status.value)}{ended}"
 
 
-def _search(runs: str, text: str, said: str, conditions: str, newest: str) -> str:
+def _search(runs: str, text: str, said: str, conditions: str, newest: str, is_narrow: bool) -> str:
     """Return the query for the positions of runs in which a text is found.
 
     By the database's order of texts, those that begin with one come after it, soon if not at once.
+    Of a session or user it is looked for in the newest runs alone, whose ids these are: an agent's
+    runs, say, may be many, and none of them in the session.
 
     Args:
         runs: the table.
@@ -230,7 +247,13 @@ def _search(runs: str, text: str, said: str, conditions: str, newest: str) -> st
         said: what inputs say, as JSON text.
         conditions: what else must hold of the runs.
         newest: the query for the positions of those whose inputs are looked into.
+        is_narrow: whether all of them are of one session or user.
     """
+    looked_into = f"""SELECT position FROM {runs} WHERE position = ANY(ARRAY(
+        SELECT position FROM ({newest}) AS newest ORDER BY position DESC LIMIT {SEARCHED}))"""
+    says = f"""pg_column_size(input) < {LARGE}
+    AND strpos(lower(substring(left(input::text, {BEGINNING}) FROM '{CONTENT}(.*)')),
+        lower({said})) > 0"""
     by_id = f"""
 (SELECT position FROM {runs} WHERE run_id = ANY(ARRAY(
     SELECT run_id FROM (SELECT run_id FROM {runs} WHERE run_id >= {text}
@@ -249,13 +272,12 @@ UNION ALL (
     WHERE starts_with(value, {text}))"""
         for each in IDS
     )
+    if is_narrow:
+        begins = " OR ".join(f"starts_with({each}, {text})" for each in IDS)
+        return f"""{by_id}
+UNION ALL ({looked_into} AND ({begins} OR {says}) ORDER BY position DESC LIMIT $1)"""
     return f"""{by_id}{by_others}
-UNION ALL (SELECT position FROM {runs} WHERE position = ANY(ARRAY(
-        SELECT position FROM ({newest}) AS newest ORDER BY position DESC LIMIT {SEARCHED}))
-    AND pg_column_size(input) < {LARGE}
-    AND strpos(lower(substring(left(input::text, {BEGINNING}) FROM '{CONTENT}(.*)')),
-        lower({said})) > 0
-    ORDER BY position DESC LIMIT $1)"""
+UNION ALL ({looked_into} AND {says} ORDER BY position DESC LIMIT $1)"""
 
 
 def _below(runs: str, column: str) -> str:

@@ -77,7 +77,7 @@ class ResponsesApi(Api):
         """
         self.keeps_answers = background
         self._strict_output = options.get("strict_output", True)
-        self.params = _params(options)
+        self.params: Params = _params(options)
 
     @override
     def body(self, request: ModelRequest, origin: Origin) -> dict[str, bytes]:
