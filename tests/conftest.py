@@ -74,8 +74,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Take three processes for two cores: tests wait for more than half of their time."""
-    return (3 * (os.cpu_count() or 1) + 1) // 2
+    """Take two processes a core: tests wait for half of their time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)

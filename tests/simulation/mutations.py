@@ -62,6 +62,7 @@ class Mutation(NamedTuple):
         weather: a weather in which it shows.
         breach: what the promises say of it, as a regular expression.
         habits: what users ask for that it may show.
+        seed: of a world in which it shows soon; others are tried where it does not any more.
     """
 
     name: str
@@ -69,21 +70,23 @@ class Mutation(NamedTuple):
     weather: Weather
     breach: str
     habits: Habits
+    seed: int
 
 
 MUTATIONS: list[Mutation] = []
 
 
 def _mutation(
-    weather: Weather, breach: str, habits: Habits = _HABITS
+    weather: Weather, breach: str, habits: Habits = _HABITS, seed: int = 0
 ) -> Callable[[Callable[[], _Patch]], None]:
     def add(apply: Callable[[], _Patch]) -> None:
-        MUTATIONS.append(Mutation(apply.__name__.replace("_", " "), apply, weather, breach, habits))
+        name = apply.__name__.replace("_", " ")
+        MUTATIONS.append(Mutation(name, apply, weather, breach, habits, seed))
 
     return add
 
 
-@_mutation(_FREEZING, "settle by attempt .* not refused")
+@_mutation(_FREEZING, "settle by attempt .* not refused", seed=13)
 def unfenced_settle() -> _Patch:
     settle = Attempts.settle
 
@@ -99,7 +102,7 @@ def unfenced_settle() -> _Patch:
     return patch.object(Attempts, "settle", mutated)
 
 
-@_mutation(_CALM, "though its cancel was stored")
+@_mutation(_CALM, "though its cancel was stored", seed=4)
 def lost_pending_cancel() -> _Patch:
     submit = Submission.submit
 
@@ -129,7 +132,7 @@ def waiter_without_a_bound() -> _Patch:
     return patch.object(Waiting, "_look_again", 1e9)
 
 
-@_mutation(_DEAF, "(began|completed), though r.* was cancelled| long after ", _CANCELLING)
+@_mutation(_DEAF, "(began|completed), though r.* was cancelled| long after ", _CANCELLING, seed=3)
 def child_that_escapes() -> _Patch:
     return patch.object(Submission, "_is_orphan", lambda *_: False)
 
@@ -147,7 +150,7 @@ def session_lock_handed_to_two() -> _Patch:
     return patch.object(SessionLock, "take", mutated)
 
 
-@_mutation(_DEAF, "above the limit")
+@_mutation(_DEAF, "above the limit", seed=1)
 def limit_that_is_not_kept() -> _Patch:
     return patch.object(Limits, "wait", lambda *_: False)
 
@@ -177,7 +180,7 @@ def steps_that_are_not_replayed() -> _Patch:
     return patch.object(CallSteps, "_ended_step", ended_step)
 
 
-@_mutation(_CALM, "the state of .* is ")
+@_mutation(_CALM, "the state of .* is ", seed=7)
 def states_by_the_last_writer() -> _Patch:
     change = StateChanges.change
 
@@ -212,7 +215,7 @@ def sleep_that_counts_as_a_failure() -> _Patch:
     return patch.object(Attempts, "postpone", mutated)
 
 
-@_mutation(_DEADLY, "remain: ")
+@_mutation(_DEADLY, "remain: ", seed=4)
 def sweep_that_forgets_lost_runs() -> _Patch:
     return patch.object(Sweep, "_expire", lambda *_: [])
 
@@ -227,7 +230,7 @@ def fold_that_forgets_what_is_void() -> _Patch:
     return patch.object(RunState, "voids", _constant(lambda _: False))
 
 
-@_mutation(_DEPLOYS, _OTHER_EVENT, _READING)
+@_mutation(_DEPLOYS, _OTHER_EVENT, _READING, seed=3)
 def pieces_that_nothing_covers() -> _Patch:
     settle = Attempts.settle
 
@@ -258,7 +261,7 @@ def secondary_model_that_is_always_due() -> _Patch:
     return patch.object(finishing, "_is_due", lambda *_: True)
 
 
-@_mutation(_CALM, "cannot be read")
+@_mutation(_CALM, "cannot be read", seed=5)
 def claim_of_any_version() -> _Patch:
     claim = Attempts.claim
 
@@ -275,7 +278,7 @@ def parent_that_is_followed_whatever_it_knows() -> _Patch:
     return patch.object(telling, "fold", lambda _: RunState())
 
 
-@_mutation(_CALM, "were told .*0] times", _NESTING)
+@_mutation(_CALM, "were told .*0] times", _NESTING, seed=3)
 def end_that_is_told_to_nobody_at_work() -> _Patch:
     async def is_told(store: Store, run_id: str, _tries: int) -> float | None:
         child = await store.get(run_id)

@@ -56,7 +56,7 @@ def test_a_seed_says_all() -> None:
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_the_simulator_finds(mutation: Mutation) -> None:
     with mutation.apply():
-        for seed in range(_BOUND):
+        for seed in (mutation.seed, *range(_BOUND)):
             breach = simulate(seed, mutation.weather, mutation.habits).breach
             if breach is not None and re.search(mutation.breach, breach):
                 return
