@@ -51,7 +51,7 @@ _SERVER = {
     "wal_level": "minimal",
 }
 
-# What looks at the tables themselves has new ones; all others may have what earlier tests have left.
+# What looks at the tables themselves has new ones; others may have what earlier tests have left.
 _OF_THE_TABLES = (
     "test_database_outage.py",
     "test_flat_cost.py",
