@@ -32,29 +32,13 @@ TARGETS = """() => [...document.querySelectorAll("button, input, select, textare
   .map(([each, box]) => `${each.outerHTML.slice(0, 120)}: ${box.width} × ${box.height}`)"""
 
 
-STYLED = [
-    *("color-contrast", "link-in-text-block", "target-size"),
-    *("scrollable-region-focusable", "focus-order-semantics", "region", "bypass"),
-    *("css-orientation-lock", "meta-viewport", "aria-hidden-focus", "hidden-content"),
-]
-"""The rules whose outcome depends on how a page is styled; all others see its elements only."""
-
 # Reading it takes longer than to check many pages.
 _axe = cache(Axe)
 
 
-def check(page: Page, where: str, rules: list[str] | None = None) -> None:
-    """Fail where somebody cannot read a page.
-
-    Args:
-        page: the page.
-        where: what it is, for the failure.
-        rules: those of axe-core that are looked at; by default all that are on.
-    """
-    options: dict[str, Any] = {"resultTypes": ["violations"]}
-    if rules is not None:
-        options["runOnly"] = {"type": "rule", "values": rules}
-    found = _axe().run(page, options=options)
+def check(page: Page, where: str) -> None:
+    """Fail where somebody cannot read a page."""
+    found = _axe().run(page, options={"resultTypes": ["violations"]})
     assert found.violations_count == 0, f"{where}: {found.generate_report()}"
     assert page.locator("h1").count() == 1, where
     assert page.get_by_role("main").count() == 1, where

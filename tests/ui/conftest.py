@@ -55,9 +55,9 @@ def chromium() -> Iterator[Chromium]:
         )
         loop = asyncio.get_running_loop()
         # Between the tests of pages it must not be in the way of tests with loops of their own.
-        asyncio.events._set_running_loop(None)
+        asyncio._set_running_loop(None)
         yield Chromium(browser, loop)
-        asyncio.events._set_running_loop(loop)
+        asyncio._set_running_loop(loop)
         browser.close()
 
 
@@ -89,11 +89,11 @@ def visit(chromium: Chromium, operated: Operated) -> Iterator[Visit]:
         page.goto(path)
         return page
 
-    asyncio.events._set_running_loop(chromium.loop)
+    asyncio._set_running_loop(chromium.loop)
     yield begin
     for each in opened:
         each.close()
-    asyncio.events._set_running_loop(None)
+    asyncio._set_running_loop(None)
     assert not wrong
 
 

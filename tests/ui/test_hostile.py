@@ -103,9 +103,9 @@ def test_what_went_wrong_stays_text(visit: Visit, operated: Operated, key: str) 
 
 def test_what_is_asked_for_in_the_address_stays_text(visit: Visit, key: str) -> None:
     page = visit("/ui", key)
-    for number, text in enumerate(map(quote, SCRIPTS[:6])):
-        for query in (f"q={text}&session={text}", f"{('agent', 'before')[number % 2]}={text}"):
-            page.goto(f"/ui/runs?{query}")
+    for query in ("q", "agent", "session", "before"):
+        for text in SCRIPTS[:5]:
+            page.goto(f"/ui/runs?{query}={quote(text)}")
             stays_text(page)
 
 

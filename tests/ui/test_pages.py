@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from operated_company import Company
-from visiting import MODES, STYLED, TARGETS, Visit, check
+from visiting import MODES, TARGETS, Visit, check
 
 # A company takes its time where the machine is busy.
 pytestmark = pytest.mark.timeout(180)
@@ -34,14 +34,14 @@ def test_everybody_can_read_every_page_which_is_done_loading_although_it_stays_l
     stays_live = {*LISTS, f"/ui/runs/{company.runs['live']}"} if not is_phone else set()
     for each in paths(company):
         page.goto(each, wait_until="networkidle" if each in stays_live else "load")
-        check(page, each, STYLED if is_phone else None)
+        check(page, each)
         if is_phone:
             assert page.evaluate(TARGETS) == [], each
 
 
 def test_without_a_script_every_page_shows_the_same(visit: Visit, company: Company) -> None:
     page = visit("/ui", company.operator, java_script_enabled=False)
-    for each in (*LISTS, *(f"/ui/runs/{company.runs[each]}" for each in ("live", "refund"))):
+    for each in paths(company):
         page.goto(each)
         assert page.locator("h1").count() == 1
         assert page.get_by_role("main").inner_text()
