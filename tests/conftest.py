@@ -60,6 +60,8 @@ _OF_THE_TABLES = (
     "test_outages.py",
     "test_postgres_damage.py",
     "test_postgres_schema.py",
+    "test_start.py",
+    "test_tables.py",
 )
 
 

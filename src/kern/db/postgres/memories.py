@@ -37,8 +37,8 @@ class PostgresMemories(Memories):
         self._insert = f"""
 INSERT INTO {table} AS memory (memory_id, user_id, agent_id, memory, topics, input, feedback,
     run_id, words, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, array_to_tsvector($9::text[]), clock_timestamp(),
-    clock_timestamp())
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, array_to_tsvector($9::text[]), statement_timestamp(),
+    statement_timestamp())
 ON CONFLICT (memory_id) DO """
         self._put = f"""{self._insert} UPDATE SET agent_id = $3, memory = $4, topics = $5,
     input = $6, feedback = $7, run_id = NULL, words = EXCLUDED.words, updated_at = now()
