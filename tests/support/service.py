@@ -1,5 +1,6 @@
 """A service of somebody else's, as far as a toolkit asks it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -42,8 +43,14 @@ async def listening(app: web.Application) -> AsyncIterator[str]:
     """Serve an application on a port of this machine; yields where."""
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
+        # What was accepted by now becomes a connection, which is closed below.
+        await asyncio.sleep(0.0001)
+        await site.stop()
+        for _ in range(3):
+            await asyncio.sleep(0)
         await runner.cleanup()

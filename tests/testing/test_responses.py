@@ -1,12 +1,15 @@
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import openai
 import pytest
@@ -492,3 +495,15 @@ async def test_an_answer_that_trickles_comes_whole_in_the_end(
     server.script.append(Reply.http_error(400, "No.").trickling(0.0001, begin))
     with pytest.raises(openai.BadRequestError, match=r"No\."):
         await client.responses.create(model="any", input="Hi")
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_client_that_comes_at_its_end_is_turned_away(steps: int) -> None:
+    async with ResponsesServer() as server:
+        port = urlsplit(server.base_url).port or 0
+        client = socket.create_connection(("127.0.0.1", port))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+    with client, suppress(ConnectionResetError):
+        client.settimeout(10)
+        assert await asyncio.to_thread(client.recv, 1) == b""

@@ -12,6 +12,12 @@ with extra("testing"):
 
 Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
+# A timer comes after what was accepted in the same step of the loop, in seconds.
+_MOMENT = 0.0001
+
+# So many steps of the loop after it was accepted, the server knows of a connection.
+_STEPS = 3
+
 
 class Listener:
     """Listens on 127.0.0.1; a handler is cancelled when its client closes the connection.
@@ -52,7 +58,11 @@ class Listener:
     async def close(self) -> None:
         """Break every connection off, and wait for the end of the handlers."""
         self.closing = True
+        # What was accepted by now becomes a connection first, which asyncio would lose otherwise.
+        await asyncio.sleep(_MOMENT)
         self._listener.close()
+        for _ in range(_STEPS):
+            await asyncio.sleep(0)
         for connection in self._server.connections:
             if connection.transport:
                 connection.transport.abort()
