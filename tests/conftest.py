@@ -1,5 +1,6 @@
 """What the tests share: real databases, a server that speaks for the model, real processes."""
 
+import asyncio
 import gc
 import logging
 import os
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -60,9 +62,14 @@ _OF_THE_TABLES = (
     "test_outages.py",
     "test_postgres_damage.py",
     "test_postgres_schema.py",
+    "test_sqlite.py",
+    "test_sqlite_forks.py",
     "test_start.py",
     "test_tables.py",
 )
+
+
+_TABLE = "tests"
 
 
 def pytest_configure() -> None:
@@ -76,8 +83,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Take two processes a core: tests wait for half of their time."""
-    return 2 * (os.cpu_count() or 1)
+    """Take three processes for two cores: tests wait for a part of their time."""
+    return (3 * (os.cpu_count() or 1) + 1) // 2
 
 
 @pytest.hookimpl(wrapper=True)
@@ -207,10 +214,29 @@ def postgres_db(
         used_tables.leave(table)
 
 
+@pytest.fixture(scope="session")
+def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with empty tables, which takes a fifth of new ones to copy."""
+    path = tmp_path_factory.mktemp("sqlite") / "kern.db"
+
+    async def make() -> None:
+        async with SqliteDb(path, session_table=_TABLE) as db:
+            await db.store()
+
+    # A test may ask for a database while its own loop runs.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, make()).result()
+    return path
+
+
 @pytest.fixture
-def sqlite_db(tmp_path: Path, table: str) -> SqliteDb:
+def sqlite_db(request: pytest.FixtureRequest, tmp_path: Path) -> SqliteDb:
     """An empty database in a file."""
-    return SqliteDb(tmp_path / "kern.db", session_table=table)
+    path = tmp_path / "kern.db"
+    if "table" in request.fixturenames or request.path.name in _OF_THE_TABLES:
+        return SqliteDb(path, session_table=request.getfixturevalue("table"))
+    shutil.copyfile(request.getfixturevalue("sqlite_tables"), path)
+    return SqliteDb(path, session_table=_TABLE)
 
 
 @pytest.fixture(params=["postgres", "sqlite", "memory"])
