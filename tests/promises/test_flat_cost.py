@@ -337,6 +337,13 @@ def lists(lately: datetime) -> dict[str, RunFilter]:
         "ERROR of a user": RunFilter(user_id="user", statuses=ERROR),
         "of an agent in a rare session": RunFilter("agent", session_id="rare"),
         "of a rare agent since long ago": RunFilter("rare", since=long_ago),
+        "of a rare session since long ago": RunFilter(session_id="rare", since=long_ago),
+        "of a rare user since long ago": RunFilter(user_id="rare", since=long_ago),
+        "ERROR since long ago": RunFilter(statuses=ERROR, since=long_ago),
+        "ERROR of an agent since long ago": RunFilter("agent", ERROR, since=long_ago),
+        "of a rare agent until lately": RunFilter("rare", until=lately),
+        "of a rare user until lately": RunFilter(user_id="rare", until=lately),
+        "COMPLETED of a rare agent": RunFilter("rare", COMPLETED),
         # Fewer than are asked for.
         "since lately": RunFilter(since=lately),
         "of an agent since lately": RunFilter("agent", since=lately),
