@@ -154,6 +154,8 @@ VALUES ({", ".join(map(_given, _FIELDS))}) ON CONFLICT (id) DO """
         columns = wanted.conditions()
         values: list[object] = [*columns.values()]
         conditions = [f"{each} = ${at}" for at, each in enumerate(columns, 1)]
+        if wanted.status == "pending":  # Said in words, so that every plan knows that few are.
+            conditions.append("status = 'pending'")
         if before is not None:
             values.append(before)
             conditions.append(

@@ -125,7 +125,9 @@ class Records:
 
 def _where(wanted: ApprovalFilter) -> tuple[str, dict[str, str]]:
     values = wanted.conditions()
-    conditions = [f"{column} = :{column}" for column in values]
+    # Few are pending: by that they are found; a plus keeps SQLite from taking another index.
+    others = "+" if wanted.status == "pending" and wanted.run_id is None else ""
+    conditions = [f"{'' if each == 'status' else others}{each} = :{each}" for each in values]
     if wanted.agents:
         values["agents"] = dump(wanted.agents)
         conditions.append("+agent_id IN (SELECT value FROM json_each(:agents))")

@@ -34,6 +34,11 @@ _LISTED = RECORD.replace(" output,", "")
 # How many runs may have been accepted between the position of a run and its moment.
 _OVERLAPPING = 1000
 
+# Finds nothing, but makes a plan for all values dear, so that PostgreSQL plans each list for its
+# own, for which this is left out. In a plan for all values every agent has many runs, which are
+# looked for among all runs.
+_PLANNED_ANEW = "SELECT 0 FROM generate_series(1, 1000000000) WHERE $1 < 0"
+
 _WAITING = "waiting OR concurrency_key IS NOT NULL AS waiting"
 
 
@@ -185,7 +190,8 @@ FROM {runs} WHERE {STATUS} IN ('PENDING', 'RUNNING')"""
             found = _search(runs, text, said, all_of, found, is_narrow)
         statement = f"""
 SELECT {_LISTED}, {_WAITING}, usage, left(input::text, {BEGINNING}) AS beginning
-FROM {runs} WHERE position = ANY(ARRAY({found})) ORDER BY position DESC LIMIT $1"""
+FROM {runs} WHERE position = ANY(ARRAY({found} UNION ALL {_PLANNED_ANEW}))
+ORDER BY position DESC LIMIT $1"""
         return statement, values
 
     def _conditions(
