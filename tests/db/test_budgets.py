@@ -434,6 +434,7 @@ async def test_tables_of_the_second_version_are_migrated(
     await _check_budgets_of(database)
 
 
+@pytest.mark.usefixtures("table")  # So that it has no tables yet.
 async def test_a_file_of_the_second_version_is_migrated(
     sqlite_db: SqliteDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:

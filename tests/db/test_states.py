@@ -434,6 +434,7 @@ async def test_tables_of_the_third_version_are_migrated(
     assert await state(store) == {"a": 1}
 
 
+@pytest.mark.usefixtures("table")  # So that it has no tables yet.
 async def test_a_file_of_the_third_version_is_migrated(
     sqlite_db: SqliteDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
