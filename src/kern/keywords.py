@@ -252,27 +252,19 @@ def takes(cls: type, name: str) -> bool:
     return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
-def check_set(made: Recorded, name: str, remedy: str) -> None:
-    """Check that an attribute may be set: what only the constructor takes would change nothing.
+def is_fixed(made: Recorded, name: str) -> bool:
+    """Say whether an attribute is a keyword of the constructor alone: to set it changes nothing.
 
     Args:
         made: an object of a class of kern's; users' own set what they like.
         name: the attribute.
-        remedy: what to write instead.
-
-    Raises:
-        AttributeError: it is a keyword of the constructor, and no attribute.
     """
     cls = type(made)
     if _KEPT not in vars(made) or hasattr(made, name) or not cls.__module__.startswith("kern."):
-        return
+        return False
     constructor = cast(FunctionType, vars(cls).get("__init__", cls.__init__))
-    keywords = {*Signature.from_callable(constructor).parameters, *(_unpacked(constructor) or ())}
-    if name in keywords:
-        raise AttributeError(
-            f"{name} is read when a {cls.__name__} is made, and setting it would change nothing. "
-            f"{remedy}"
-        )
+    parameters = Signature.from_callable(constructor).parameters
+    return name in parameters or name in (_unpacked(constructor) or ())
 
 
 def changed(made: Recorded) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,14 @@ async def test_a_folder_is_loaded_file_by_file(plants: Knowledge, tmp_path: Path
         await plants.ainsert(path=tmp_path / "nowhere.md")
     with pytest.raises(ContentError, match="xxx: File name too long"):
         await plants.ainsert(path=tmp_path / ("x" * 300))
+
+
+async def test_a_file_is_read_where_it_is(
+    plants: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ferns.md").write_text(FERNS)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    assert (await plants.ainsert(path=tmp_path / "ferns.md")).chunks == 3
 
 
 async def test_what_cannot_be_read_is_named_and_stops_nothing(

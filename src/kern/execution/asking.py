@@ -18,7 +18,7 @@ from kern.models.cache import cached
 from kern.models.fallback import FallbackConfig, all_failed
 from kern.models.structured import respond, stream
 from kern.run.message import Message
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 
 logger = logging.getLogger("kern")
 
@@ -125,7 +125,7 @@ async def _change(
     attempt: Attempt, config: FallbackConfig, failed: Model, model: Model, error: ModelError
 ) -> None:
     """Go on with another model; what readers have of the answer that broke off is void."""
-    told = one_line(str(error), 2000)
+    told = in_log(str(error))
     run_id, primary = attempt.output.run_id, attempt.spec.model
     logger.warning("run %s: %s failed: %s Asking %s.", run_id, failed.id, told, model.id)
     attempt.journal.break_call()
@@ -140,5 +140,5 @@ async def _change(
             if isawaitable(returned):
                 await returned
         except Exception as raised:
-            told = one_line(described(raised), 2000)
+            told = in_log(described(raised))
             logger.warning("run %s: the fallback's callback raised %s", run_id, told)

@@ -34,7 +34,7 @@ from kern.run.codec import decode_object
 from kern.run.given import run_input_of
 from kern.run.input import messages_of
 from kern.run.message import Message
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.run.results import check_results, in_pairs, open_calls, without_result
 from kern.run.steps import ContextBuilt
 
@@ -152,7 +152,7 @@ async def _built(attempt: Attempt, rules: ContextRules) -> ContextBuilt:
                 references = await search(attempt, retriever, query)
         except Exception as error:
             run_id = attempt.output.run_id
-            why = one_line(described(error), 2000)
+            why = in_log(described(error))
             logger.warning("run %s: nothing is looked up: %s", run_id, why)
     return ContextBuilt(
         system_message(parts, told),

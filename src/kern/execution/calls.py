@@ -20,7 +20,7 @@ from kern.execution.steps import AsleepError, CallSteps, Suspended
 from kern.execution.values import as_parent, given_media
 from kern.run.base import MEDIA_VALUES, STATE_VALUES, RunContext
 from kern.run.content import Content, text_of
-from kern.run.printable import one_line
+from kern.run.printable import in_log, one_line
 from kern.run.requirement import CallPaused, place_of
 from kern.run.steps import Paused
 from kern.run.tool import ToolCall
@@ -171,7 +171,7 @@ def _log_error(attempt: Attempt, call: ToolCall, result: ToolResult) -> None:
         output.run_id,
         output.agent_id,
         one_line(call.name, 60),
-        one_line(text_of(result.content), 2000),
+        in_log(text_of(result.content)),
         extra={
             "run_id": output.run_id,
             "agent_id": output.agent_id,

@@ -17,7 +17,7 @@ from kern.run.beside import is_incompressible
 from kern.run.beside_steps import ConversationCompacted, ResultsCompressed
 from kern.run.content import FilePart, TextPart, text_of
 from kern.run.message import Message, Metrics
-from kern.run.printable import one_line
+from kern.run.printable import in_log, one_line
 from kern.run.tags import shortened, tagged, transcript
 from kern.run.turn import Turn
 
@@ -132,7 +132,7 @@ async def _shorten_one(
             return  # So is the run's own model; others that are being asked go on.
         except ModelError as error:
             run_id, name = attempt.output.run_id, one_line(call.name, 60)
-            told = one_line(str(error), 2000)
+            told = in_log(str(error))
             logger.warning("run %s: a result of %s stays as it is: %s", run_id, name, told)
             keep(None)
         else:
@@ -230,7 +230,7 @@ def _has_media(message: Message) -> bool:
 
 
 def _warn(attempt: Attempt, why: str) -> None:
-    run_id, told = attempt.output.run_id, one_line(why, 2000)
+    run_id, told = attempt.output.run_id, in_log(why)
     logger.warning("run %s: its conversation stays as it is: %s", run_id, told)
 
 

@@ -17,7 +17,7 @@ from kern.execution.written import has_names, json_values
 from kern.run.base import RUN_VALUES, RunContext
 from kern.run.given import RunInput
 from kern.run.message import Message
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.run.state import without_current
 
 logger = logging.getLogger("kern")
@@ -166,7 +166,7 @@ async def resolve(
             try:
                 dependencies[name] = await binder.call(await values(binder))
             except Exception as error:
-                told = one_line(described(error), 2000)
+                told = in_log(described(error))
                 logger.warning("%s has no dependency %r: %s", whose, name, told)
 
 

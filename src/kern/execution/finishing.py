@@ -24,7 +24,7 @@ from kern.run.codec import dump
 from kern.run.happened import complaint
 from kern.run.input import RunInput
 from kern.run.message import Message
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.run.steps import FOLLOWUPS, OUTPUT_MODEL, PARSER_MODEL, AnswerRefused, SecondaryAnswered
 from kern.run.tool import ToolSchema
 
@@ -160,13 +160,13 @@ async def _suggest(attempt: Attempt, followups: Followups) -> None:
     try:
         response = await ask_secondary(attempt, model, messages, form.output_schema)
     except (ModelError, UsageLimitError, BudgetExceededError) as error:
-        logger.warning("run %s has no follow-ups: %s", run_id, one_line(str(error), 2000))
+        logger.warning("run %s has no follow-ups: %s", run_id, in_log(str(error)))
         return
     message = response.message
     try:
         message = Message("assistant", dump(form.read(message.text)))
     except UnfitError as unfit:
-        logger.warning("run %s has no follow-ups: %s", run_id, one_line(str(unfit), 2000))
+        logger.warning("run %s has no follow-ups: %s", run_id, in_log(str(unfit)))
         message = Message("assistant", "")
     _keep(attempt, FOLLOWUPS, response, message)
 

@@ -26,7 +26,7 @@ from kern.run.base import STATE_VALUES
 from kern.run.given import REPLACED, RunInput, run_input_of
 from kern.run.input import RunInput as StoredInput
 from kern.run.input import messages_of
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.run.state import StatePatch
 from kern.run.steps import AnswerRefused, HookEnded
 
@@ -252,7 +252,7 @@ def _warn(attempt: Attempt, hook: Hook, error: BaseException) -> None:
         output.agent_id,
         hook.kind,
         hook.name,
-        one_line(described(error), 2000),
+        in_log(described(error)),
         extra={"run_id": output.run_id, "agent_id": output.agent_id, "hook": hook.name},
     )
     logger.debug("run %s: the hook %s raised", output.run_id, hook.name, exc_info=error)

@@ -18,7 +18,7 @@ from kern.execution.retriever import SEARCH_FIRST, KnowledgeBase, Retriever, nar
 from kern.execution.values import run_values
 from kern.execution.written import listed
 from kern.run.metrics import ModelMetrics
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.run.references import MessageReferences
 from kern.run.steps import KnowledgeSearched
 from kern.tools.function import FunctionTool, tool
@@ -57,7 +57,7 @@ async def _fields(attempt: Attempt, retriever: Retriever) -> Sequence[str] | Non
         base = await retriever.base(await run_values(attempt, retriever.names))
         return await base.aget_valid_filters()
     except Exception as error:
-        told = one_line(described(error), 2000)
+        told = in_log(described(error))
         logger.warning("run %s: it is unknown what filters there are: %s", _id(attempt), told)
         return None
 

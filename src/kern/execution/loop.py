@@ -27,7 +27,7 @@ from kern.execution.retrying import pause_before_retry
 from kern.execution.sessions import introduce, leave
 from kern.models.base import ModelRequest, ModelResponse, ToolChoice
 from kern.run.message import Message
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.run.steps import AttemptBegun, Traced
 
 logger = logging.getLogger("kern")
@@ -106,7 +106,7 @@ async def _pause(attempt: Attempt, failure: ModelError) -> None:
     attempt.journal.break_call()
     seconds = pause_before_retry(attempt.spec.retrying, attempt.failures, failure)
     attempt.tries, attempt.failures = attempt.tries - 1, attempt.failures + 1
-    run_id, told = attempt.output.run_id, one_line(str(failure), 2000)
+    run_id, told = attempt.output.run_id, in_log(str(failure))
     logger.warning("run %s: %s Trying again in %g s.", run_id, told, seconds)
     await asyncio.sleep(seconds)
 

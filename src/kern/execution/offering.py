@@ -7,7 +7,7 @@ from kern.errors import ConfigurationError, ToolsetError, described
 from kern.execution.attempt import Attempt
 from kern.execution.call_rules import made_by
 from kern.execution.values import as_parent, run_values
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.tools import Tool, Toolset
 from kern.tools.collect import Collected
 from kern.tools.toolkit import Toolkit
@@ -64,7 +64,7 @@ async def disconnect(attempt: Attempt) -> None:
         try:
             await toolkit.release()
         except Exception as error:
-            run_id, told = attempt.output.run_id, one_line(described(error), 2000)
+            run_id, told = attempt.output.run_id, in_log(described(error))
             logger.warning("run %s: closing the toolkit %s: %s", run_id, toolkit.name, told)
 
 

@@ -9,7 +9,7 @@ from kern.execution.attempt import Attempt
 from kern.failures import check_details, kind_of
 from kern.run.base import RunStatus
 from kern.run.codec import to_json_value
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 
 logger = logging.getLogger("kern")
 
@@ -72,6 +72,6 @@ def _details(run_id: str, error: BaseException) -> dict[str, object] | None:
     except Exception as wrong:  # A check of a user's may say anything.
         logger.warning(
             "run %s: the additional_data of its %s is no JSON, and is not kept: %s",
-            *(run_id, type(error).__name__, one_line(described(wrong), 2000)),
+            *(run_id, type(error).__name__, in_log(described(wrong))),
         )
         return {"check_trigger": details["check_trigger"]}

@@ -17,7 +17,7 @@ from kern.reasoning.step import ReasoningStep, ReasoningSteps
 from kern.run.beside import thoughts_of
 from kern.run.beside_steps import Thought
 from kern.run.message import Message
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.run.tags import tagged
 
 logger = logging.getLogger("kern")
@@ -52,7 +52,7 @@ async def think(attempt: Attempt, how: Thinking) -> None:
         except (UsageLimitError, BudgetExceededError):
             return  # The run's own model is refused for the same reason.
         except ModelError as error:
-            run_id, told = attempt.output.run_id, one_line(str(error), 2000)
+            run_id, told = attempt.output.run_id, in_log(str(error))
             logger.warning("run %s goes on without thoughts: %s", run_id, told)
             return
     if text := thoughts.lasting:

@@ -29,7 +29,7 @@ from kern.memory.user_memory import storable, user_of
 from kern.run.base import RunContext
 from kern.run.codec import decode_object, dump
 from kern.run.message import Message
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.run.steps import MEMORY_MODEL, SecondaryAnswered
 from kern.tools.function import FunctionTool, tool
 
@@ -73,7 +73,7 @@ async def remember(attempt: Attempt, rules: MemoryRules) -> None:
     except StaleAttemptError:
         raise
     except Exception as error:
-        run_id, told = attempt.output.run_id, one_line(described(error), 2000)
+        run_id, told = attempt.output.run_id, in_log(described(error))
         logger.warning("run %s: nothing of it is remembered: %s", run_id, told)
 
 

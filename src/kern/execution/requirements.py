@@ -11,7 +11,7 @@ from kern.execution.values import as_parent, run_values
 from kern.run.answers import field_type
 from kern.run.codec import decode_object
 from kern.run.identity import new_id
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.run.requirement import RequirementKind, RunRequirement, UserInputField
 from kern.run.tool import ToolCall, ToolExecution
 from kern.run.turn import Turn
@@ -49,7 +49,7 @@ async def _holds(attempt: Attempt, tool: Tool, call: ToolCall) -> bool:
         with as_parent(attempt):
             return bool(await condition.call(values))
     except Exception as error:  # What cannot be judged is not done without a person.
-        run_id, told = attempt.output.run_id, one_line(described(error), 2000)
+        run_id, told = attempt.output.run_id, in_log(described(error))
         logger.warning("run %s: whether a call of %s needs a person: %s", run_id, tool.name, told)
         return True
 

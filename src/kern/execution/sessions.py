@@ -23,7 +23,7 @@ from kern.run.codec import decode_object, dump, shown
 from kern.run.input import messages_of
 from kern.run.message import Message
 from kern.run.output import RunOutput
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.run.steps import SESSION_SUMMARY, SecondaryAnswered
 from kern.run.tags import tagged, transcript
 from kern.session.agent import AgentSession, is_chat
@@ -76,7 +76,7 @@ async def leave(attempt: Attempt, rules: SessionRules) -> None:
             raise
         except Exception as error:
             what = "its file" if work is _write_file else "a summary of its session"
-            told = one_line(described(error), 2000)
+            told = in_log(described(error))
             logger.warning("run %s: not %s: %s", attempt.output.run_id, what, told)
 
 
@@ -171,7 +171,7 @@ async def _ask_for_summary(
     try:
         message = Message("assistant", dump(summary_form().read(response.message.text)))
     except UnfitError as unfit:
-        told = one_line(str(unfit), 2000)
+        told = in_log(str(unfit))
         logger.warning("run %s: no summary of its session: %s", output.run_id, told)
         message = Message("assistant", "")
     attempt.journal.keep(

@@ -13,7 +13,7 @@ from kern.aio.threads import call_in_thread
 from kern.errors import AgentRunException, InvalidInputError, StepError, ThreadLimitError, described
 from kern.run.codec import ID_LIMIT
 from kern.run.numbers import check_count, check_seconds
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 
 logger = logging.getLogger("kern")
 
@@ -88,7 +88,7 @@ async def tried(call: Call, retries: int, delay: float, shown: str) -> object:
         except Exception as error:
             if tries >= retries:
                 raise
-            told = one_line(described(error), 2000)
+            told = in_log(described(error))
             logger.warning("%s failed and is tried again: %s", shown, told)
         await asyncio.sleep(min(delay * 2 ** min(tries, 20), _LONGEST_DELAY))
     raise AssertionError("it has returned or raised")

@@ -3,7 +3,7 @@
 import asyncio
 import stat
 from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from hashlib import sha256
 from itertools import islice
@@ -44,10 +44,10 @@ async def opened(
     if source.kind == "text":
         yield iter([Part(source.text)]), len(source.text.encode("utf-8", "replace"))
         return
-    with folder() as made:
+    with folder() if source.kind == "url" else nullcontext() as made:
         path, media_type = Path(source.location), None
         try:
-            if source.kind == "url":
+            if made is not None:
                 path, media_type = await fetch(source.location, made, most)
             found = await call_in_thread(path.stat)
             if not stat.S_ISREG(found.st_mode):

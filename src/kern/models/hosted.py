@@ -9,7 +9,7 @@ from typing import Any
 from typing_extensions import override
 
 from kern.errors import ConfigurationError, ModelError
-from kern.keywords import check_set
+from kern.keywords import is_fixed
 from kern.models.base import Kept, Model, ModelRequest, ModelResponse, Piece, Reasoning, Text
 from kern.models.origin import Origin
 from kern.models.retries import Retries, check_delay
@@ -86,8 +86,12 @@ class HostedModel(Model):
 
     @override
     def __setattr__(self, name: str, value: object) -> None:
-        made_anew = f"{type(self).__name__}({vars(self).get('id')!r}, {name}=...)"
-        check_set(self, name, f"Give the agent another model: agent.model = {made_anew}.")
+        if is_fixed(self, name):
+            kind = type(self).__name__
+            raise AttributeError(
+                f"{name} is read when a {kind} is made, and setting it would change nothing. Give "
+                f"the agent another model: agent.model = {kind}({self.id!r}, {name}=...)."
+            )
         super().__setattr__(name, value)
 
     @property

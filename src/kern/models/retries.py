@@ -6,7 +6,7 @@ import logging
 from kern import models
 from kern.aio.jitter import jitter
 from kern.errors import ConfigurationError, ModelError
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 
 logger = logging.getLogger("kern")
 
@@ -65,7 +65,7 @@ class Retries:
         self._count += 1
         # A little apart, so that all who were told the same do not come back at once.
         pause = pause if asked is None else asked * jitter.uniform(1.0, 1.1)
-        told, limit = one_line(str(error), 2000), self._limit
+        told, limit = in_log(str(error)), self._limit
         logger.info("%s Trying again in %.1f s (%d of %d).", told, pause, self._count, limit)
         await asyncio.sleep(pause)
 

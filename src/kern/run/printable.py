@@ -25,6 +25,11 @@ def one_line(text: str, most: int) -> str:
     return line if len(line) <= most and beginning == text else line[: most - 1] + "…"
 
 
+def in_log(text: str) -> str:
+    """Return ``text`` as a line of the log shows it."""
+    return one_line(text, 2000)
+
+
 def call_line(name: str, arguments: str) -> str:
     """Return a tool call in one line, its arguments cut short."""
     return f"{one_line(name, 60)}({one_line(arguments, 60)})"

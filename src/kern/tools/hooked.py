@@ -12,7 +12,7 @@ from kern.binder import Binder, is_async
 from kern.errors import AgentRunException, ThreadLimitError, described
 from kern.run.base import RunContext
 from kern.run.codec import dump
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 from kern.tools.base import Execute, Tool, ToolResult
 from kern.tools.call import FunctionCall
 from kern.tools.function import FunctionTool
@@ -76,7 +76,7 @@ async def _look_back(after: Binder, chain: "_Chain") -> None:
         raise
     except Exception as error:
         name, run_id = chain.call.function.name, chain.context.run_id
-        told = one_line(described(error), 2000)
+        told = in_log(described(error))
         logger.warning("run %s: the post_hook of the tool %s: %s", run_id, name, told)
         logger.debug("run %s: the post_hook of the tool %s raised", run_id, name, exc_info=error)
 

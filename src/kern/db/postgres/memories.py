@@ -153,7 +153,7 @@ LIMIT {limit or "ALL"} OFFSET {offset}"""
 
     async def _apply(self, connection: Connection, changes: MemoryChanges) -> None:
         seen = [each.memory_id for each in changes.changes if each.operation != "add"]
-        if seen:  # In one order, or two who change the same would wait for each other for ever.
+        if seen:  # In one order, or two who change the same would wait for each other.
             is_all = any(each.operation == "clear" for each in changes.changes)
             await connection.fetch(self._lock, changes.user_id, None if is_all else seen)
         for change in changes.changes:

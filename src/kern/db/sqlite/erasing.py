@@ -144,10 +144,9 @@ class Erasure:
             position=run["position"],
         )
         for run_id in [each["run_id"] for each in later.fetchall()]:
-            found = transaction.one(
+            found = transaction.sole(
                 f"SELECT output FROM {self._runs} WHERE run_id = :run_id", run_id=run_id
             )
-            assert found is not None
             transaction.execute(
                 f"UPDATE {self._runs} SET output = :output WHERE run_id = :run_id",
                 run_id=run_id,

@@ -15,7 +15,7 @@ from kern.models.openai.options import ResponsesOptions, check_names
 from kern.models.openai.responses.api import ResponsesApi
 from kern.models.openai.responses.kept import path_of
 from kern.models.openai.responses.previous import Previous, is_unknown
-from kern.run.printable import one_line
+from kern.run.printable import in_log
 
 logger = logging.getLogger("kern")
 
@@ -114,7 +114,7 @@ class OpenAIResponses(OpenAIModel):
         """Raise the error unless it may help to send the whole conversation."""
         if not is_unknown(error):
             raise error
-        told = one_line(str(error), 2000)
+        told = in_log(str(error))
         logger.info("%s The whole conversation is sent.", told)
 
     @override
@@ -125,4 +125,4 @@ class OpenAIResponses(OpenAIModel):
         except TimeoutError:
             logger.warning("%s did not cancel an answer within %g s.", self.id, _CANCEL)
         except ModelError as error:
-            logger.warning("%s", one_line(str(error), 2000))
+            logger.warning("%s", in_log(str(error)))
