@@ -4,8 +4,10 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from statistics import median_low
 from typing import Any, ClassVar, TypeVar
 
+import asyncpg
 import pytest
 from typing_extensions import override
 
@@ -83,7 +85,7 @@ class Costs(ABC):
         self._counted.clear()
         for _ in range(_COUNTED):
             await live()
-        return {step: sum(costs) // len(costs) for step, costs in self._counted.items()}
+        return {step: median_low(costs) for step, costs in self._counted.items()}
 
     @property
     @abstractmethod
@@ -153,10 +155,23 @@ class _Pages(Costs):
 
     @override
     async def settle_down(self) -> None:
+        await self._pool.execute(f"VACUUM ANALYZE {', '.join(self._tables)}")
+
+    async def leave_alone(self) -> None:
+        """Have the server not look at the tables meanwhile: it plans statements anew then."""
+        for table in self._tables:
+            await self._pool.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+
+    @property
+    def _pool(self) -> asyncpg.Pool:
+        assert isinstance(self.store, PostgresStore)
+        return self.store.pool
+
+    @property
+    def _tables(self) -> tuple[str, ...]:
         assert isinstance(self.store, PostgresStore)
         names = self.store.names
-        tables = (names.runs, names.sessions, names.events, names.queue, names.approvals)
-        await self.store.pool.execute(f"VACUUM ANALYZE {', '.join(tables)}")
+        return (names.runs, names.sessions, names.events, names.queue, names.approvals)
 
 
 class _Instructions(Costs):
@@ -203,7 +218,9 @@ async def counting_costs(db: Database, monkeypatch: pytest.MonkeyPatch) -> Async
     """Open a database whose steps are counted."""
     if isinstance(db, PostgresDb):
         monkeypatch.setattr("kern.db.postgres.connector.Session", _CountingSession)
-        costs: Costs = _Pages(await db.store(), db.open_heart())
+        pages = _Pages(await db.store(), db.open_heart())
+        await pages.leave_alone()
+        costs: Costs = pages
     else:
         assert isinstance(db, SqliteDb)
         costs = _Instructions(await db.store(), db)
