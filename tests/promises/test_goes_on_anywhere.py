@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from elsewhere import Elsewhere
+from in_background import children_of
 from plain import plain
 
 from kern.agent import Agent
@@ -621,6 +622,40 @@ async def test_what_a_child_waited_for_in_vain_is_not_asked_again_by_its_parent(
     run = await parent.acontinue_run("run")
     assert (run.status, run.content) == (RunStatus.completed, "Well.")
     assert run.tools[0].tool_call_error is (on_expiry == "fail")
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["without a db", "with one"])
+@pytest.mark.parametrize("on_expiry", ["reject", "fail"])
+async def test_what_a_child_waited_for_in_vain_ends_it_whatever_else_is_answered(
+    model: OpenAIResponses, server: ResponsesServer, kept: bool, on_expiry: Any
+) -> None:
+    made: list[str] = []
+
+    @tool(requires_confirmation=True, expires_in=0.05, on_expiry=on_expiry)
+    def refund() -> str:
+        raise AssertionError("nobody has allowed it")
+
+    @tool(requires_confirmation=True)
+    def send() -> str:
+        made.append("sent")
+        return "sent"
+
+    db = InMemoryDb() if kept else None
+    child = Agent("Child", model, tools=[refund, send])
+    parent = Agent("Parent", model, db=db, tools=[child.as_tool()])
+    asks = Reply.tool_calls(("refund", {}), ("send", {}))
+    server.script += [Reply.tool_calls(("child", {"input": "Refund"})), asks, ONE_MORE, ONE_MORE]
+    paused: RunOutput = await parent.arun("Refund", run_id="run")
+    await expired(paused, 0)
+    paused.requirements[1].confirm()
+    run = await parent.acontinue_run(paused)
+    assert (run.status, run.content) == (RunStatus.completed, "Well.")
+    assert run.tools[0].tool_call_error is (on_expiry == "fail")
+    assert ("in time" in str(run.tools[0].result)) is (on_expiry == "fail")
+    assert made == (["sent"] if on_expiry == "reject" else [])
+    if db is not None:
+        [ended] = await children_of(await db.store(), "run")
+        assert ended.status == ("ERROR" if on_expiry == "fail" else "COMPLETED")
 
 
 async def test_a_pause_that_expires_is_rejected_by_itself(

@@ -1,6 +1,5 @@
 """Children: the runs that tool calls of other runs are, each begun once and waited for."""
 
-import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
@@ -122,12 +121,9 @@ class StoredChildren:
             return output
         if output.is_paused:
             answers = own_answers(output, child.answers)
-            if not answers:
+            if answers is None:
                 return output
-            # What has expired is for the child to decide about.
-            now = time.time()
-            live = [each for each in answers if each.expires_at is None or each.expires_at > now]
-            output = await self._answer(child, record, Answer(live, by=child.by))
+            output = await self._answer(child, record, Answer(answers, by=child.by))
         elif child.foreground and (output.status is RunStatus.pending or is_gone(record.executor)):
             output = await self._answer(child, record, Answer())  # Its caller was lost.
         else:
@@ -183,7 +179,7 @@ class UnstoredChildren:
         definition, paused = child.definition, kept_child(child.answers)
         if paused is None:
             return await _ended(execute_alone(definition, child.run, child.emit))
-        answers = own_answers(paused, child.answers)
+        answers = own_answers(paused, child.answers) or []
         going_on = continue_alone(definition, paused, answers, {}, child.emit, by=child.by)
         return await _ended(going_on)
 

@@ -8,6 +8,7 @@ part of the call's result.
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -294,14 +295,25 @@ def _answered_by(attempt: Attempt) -> str | None:
     return next((step.by for step in steps if isinstance(step, Continued)), None)
 
 
-def own_answers(child: RunOutput, answers: Sequence[RunRequirement]) -> list[RunRequirement]:
+def own_answers(child: RunOutput, answers: Sequence[RunRequirement]) -> list[RunRequirement] | None:
     """Return what was answered to a parent, as answers to its child.
 
     Args:
         child: the child, PAUSED.
         answers: the answers, of earlier pauses too.
+
+    Returns:
+        The answers, but for those about what has expired, which the child decides about: none of
+        them where it ends with that. None if nothing that it waits for was answered.
     """
     given = {(each.id, each.created_at): each for each in answers}
+    pairs = [(own, given.get((own.id, own.created_at))) for own in child.requirements]
+    if all(answer is None for _, answer in pairs):
+        return None
+    now = time.time()
+    expired = [own for own, _ in pairs if own.expires_at is not None and own.expires_at <= now]
+    if any(own.on_expiry == "fail" for own in expired):
+        return []
     return [
         replace(
             answer,
@@ -312,8 +324,8 @@ def own_answers(child: RunOutput, answers: Sequence[RunRequirement]) -> list[Run
             member_agent_name=own.member_agent_name,
             member_run_id=own.member_run_id,
         )
-        for own in child.requirements
-        if (answer := given.get((own.id, own.created_at))) is not None
+        for own, answer in pairs
+        if answer is not None and own not in expired
     ]
 
 
