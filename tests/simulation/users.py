@@ -161,10 +161,11 @@ class Users:
         else:
             run_id = self._random.choice(runs)
         process.write(f"cancel {run_id}")
-        self._seen.known[run_id].may_be_cancelled = True
+        known = self._seen.known[run_id]
+        known.may_be_cancelled, resumed = True, known.resumed
         result = await process.agents["plain"].acancel_run(run_id)
         process.write(f"the cancel of {run_id} is answered by {result}")
-        self._told.cancelled(run_id, result)
+        self._told.cancelled(run_id, result, had_ended=known.resumed > resumed)
 
     @property
     def _known(self) -> list[str]:

@@ -66,8 +66,8 @@ class Told:
         if run_id not in self._seen.rows:
             self._seen.breach(f"{run_id} was accepted, and is not stored")
 
-    def cancelled(self, run_id: str, will_end: bool) -> None:
-        """Somebody was told that a cancel was stored."""
+    def cancelled(self, run_id: str, will_end: bool, *, had_ended: bool) -> None:
+        """Somebody was told whether a run ends for a cancel; it may have gone on meanwhile."""
         seen, row = self._seen, self._seen.rows.get(run_id)
         if row is None:
             seen.known[run_id].cancelled_at = seen.world.universe.now
@@ -80,7 +80,7 @@ class Told:
         elif row.status == "CANCELLED" or row.cancelling:
             if will_end:
                 seen.known[run_id].cancelled_at = seen.world.universe.now
-        elif will_end or not row.has_ended:
+        elif will_end or not (row.has_ended or had_ended):
             seen.breach(f"{run_id} is {row.status}, though its cancel was answered by {will_end}")
 
     def end(self, run_id: str, status: str, how: str) -> None:
