@@ -90,7 +90,7 @@ class StoredChildren:
         self._runs.use(parent)
         record = await self._known(child) if child.may_exist else None
         if record is None:
-            return await self._runs.submit(child.definition, child.run, "parallel")
+            return await self._submitted(child)
         if not record.status.is_terminal:
             await self._pin(child)
         return RunOutput.from_record(record)
@@ -111,8 +111,12 @@ class StoredChildren:
     async def _begin(self, child: Child) -> RunOutput:
         if child.foreground:
             return await _ended(self._runs.execute(child.definition, child.run, child.emit))
-        await self._runs.submit(child.definition, child.run, "parallel")
+        await self._submitted(child)
         return await self._wait(child)
+
+    async def _submitted(self, child: Child) -> RunOutput:
+        submit = partial(self._runs.submit, child.definition, child.run, "parallel")
+        return await until_available(submit)
 
     async def _go_on(self, child: Child, record: RunRecord) -> RunOutput:
         """Return a child that an earlier attempt at the call has begun, once it rests."""
@@ -140,7 +144,7 @@ class StoredChildren:
                 going_on = runs.resume_here(definition, record, answer, child.emit, told=told)
                 with suppress(NewerJournalError):  # Who has written it has to go on with it.
                     return await _ended(going_on)
-            await runs.resume(record, answer, definition)
+            await until_available(partial(runs.resume, record, answer, definition))
         except RunStateError:
             now = await self._known(child)
             if now is None or (now.status, now.attempt) == (record.status, record.attempt):
