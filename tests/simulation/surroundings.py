@@ -69,6 +69,7 @@ def virtual(world: "World", seed: int) -> Iterator[None]:
     patches += _bound(replaced)
     # Garbage is collected at moments that no seed knows.
     frozen = gc.get_freeze_count()
+    gc.collect()  # What the world before has left would be frozen with the rest.
     gc.disable()
     gc.freeze()
     for each in patches:
