@@ -7,6 +7,7 @@ from deliveries import Deliveries
 from stores import CLAIM, LEASE, new_run
 
 from kern.db.base import Store
+from kern.run.base import RunStatus
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
 
@@ -84,3 +85,14 @@ async def test_an_entry_that_is_put_back_after_its_run_was_claimed_begins_nothin
     found = await store.get("run")
     assert found is not None
     assert found.attempt == 1
+
+
+async def test_an_entry_that_is_put_back_after_its_run_was_postponed_brings_no_attempt_forward(
+    store: Store,
+) -> None:
+    await store.submit(new_run())
+    [entry] = await store.queue.dequeue(["agent"], 9)
+    assert await store.claim("run", CLAIM) is not None
+    assert await store.postpone("run", 1, 3600, []) is RunStatus.pending
+    await store.queue.put_back(entry, 0.0)
+    assert await Deliveries(store).deliver() is None

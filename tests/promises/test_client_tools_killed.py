@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from client_crash import WRITES, answer, execute, go_on, make_agent, turn_of
-from elsewhere import environment_of, processes
+from elsewhere import environment_of, joined, processes
 from leases import expire
 
 from kern.db.database import Database
@@ -84,8 +84,7 @@ async def _play(
     )
     crashes.victims[case] = process
     process.start()
-    await asyncio.to_thread(process.join, 60)
-    assert process.exitcode == -signal.SIGKILL, point
+    assert await joined(process, 60) == -signal.SIGKILL, point
     process.close()
 
     runtime = await open_runtime(db)

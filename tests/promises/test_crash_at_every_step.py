@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from crash import TURNS, answer, carry, execute, keeps_state, make_agent, turn_of
-from elsewhere import environment_of, processes
+from elsewhere import environment_of, joined, processes
 from leases import expire
 
 from kern.agent import Agent
@@ -115,10 +115,10 @@ class Case:
         )
         self.crashes.victims[case] = process
         process.start()
-        await asyncio.to_thread(process.join, 90)
+        exit_code = await joined(process, 90)
         point = case.removesuffix(" at once").removesuffix(" streamed")
         unreached = point.endswith(tuple(map(str, range(SURE_WRITES + 1, WRITES + 1))))
-        assert process.exitcode == -signal.SIGKILL or (unreached and process.exitcode == 0), case
+        assert exit_code == -signal.SIGKILL or (unreached and exit_code == 0), case
         process.close()
 
         runtime = await open_runtime(self.db)

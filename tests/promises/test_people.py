@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from elsewhere import environment_of, processes
+from elsewhere import environment_of, joined, processes
 from leases import expire
 from people import ANSWER, LEVELS, STEPS, carry, execute, make_agent, name_of
 from stores import execute as query
@@ -54,10 +54,10 @@ class Case:
             target=execute, args=(where, self.db.session_table, str(self.ledger), case)
         )
         process.start()
-        await asyncio.to_thread(process.join, 90)
+        exit_code = await joined(process, 90)
         at = case.removesuffix(" as a team").rpartition(" ")[2]
         is_unsure = "write" in case and int(at) > SURE_WRITES
-        assert process.exitcode == -signal.SIGKILL or (is_unsure and process.exitcode == 0), case
+        assert exit_code == -signal.SIGKILL or (is_unsure and exit_code == 0), case
         process.close()
 
         run_id, runtime = name_of(case), await open_runtime(self.db)

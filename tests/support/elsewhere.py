@@ -7,7 +7,8 @@ import runpy
 import signal
 import sys
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -41,6 +42,17 @@ async def main():
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["crash", "in_background", "workers", "tests.soak.preloaded"])
+
+
+async def joined(process: BaseProcess, timeout: float) -> int | None:
+    """Return the exit code of a process once it has ended; None if that takes longer.
+
+    No other thread joins it: to start a process asks all others for their codes, and each is told
+    once.
+    """
+    await asyncio.to_thread(wait, [process.sentinel], timeout)
+    process.join(0)
+    return process.exitcode
 
 
 class Process:
@@ -83,10 +95,9 @@ class Process:
 
     async def ended(self, timeout: float = 20.0) -> int:
         """Wait for its end and return its exit code."""
-        await asyncio.to_thread(self._process.join, timeout)
-        if self._process.exitcode is None:
+        if (exit_code := await joined(self._process, timeout)) is None:
             raise TimeoutError
-        return self._process.exitcode
+        return exit_code
 
     def close(self) -> None:
         """End it, if it has not ended yet."""

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import clocks
-from elsewhere import environment_of, processes, set_environment
+from elsewhere import environment_of, joined, processes, set_environment
 
 from kern.agent import Agent
 from kern.agent.serving import serve
@@ -128,8 +128,7 @@ class Worker:
 
     async def ended(self, timeout: float = 30.0) -> int | None:
         """Wait for its end, and return its exit code."""
-        await asyncio.to_thread(self._process.join, timeout)
-        return self._process.exitcode
+        return await joined(self._process, timeout)
 
     def close(self) -> None:
         """End it, if it has not ended yet."""

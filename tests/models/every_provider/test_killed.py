@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from elsewhere import environment_of, processes
+from elsewhere import environment_of, joined, processes
 from leases import expire
 from provider_runs import SIGNATURE, Scenario, Stage, calls_in, execute, make_agent, scenarios
 from providers import Provider
@@ -78,7 +78,7 @@ async def killed(
     finally:
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
-        await asyncio.to_thread(process.join, 20)
+        await joined(process, 20)
         process.close()
     await server.wait_for_disconnects(len(stage.held))
     return agent

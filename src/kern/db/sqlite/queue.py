@@ -73,7 +73,7 @@ ORDER BY {order} LIMIT :limit"""
         transaction.makes_due = True
         transaction.execute(
             f"UPDATE {self._runs} SET due_at = :now + :delay "
-            "WHERE run_id = :run_id AND status = 'PENDING' AND due_at IS NOT NULL",
+            "WHERE run_id = :run_id AND status = 'PENDING' AND due_at <= :now",
             run_id=run_id,
             delay=delay,
         )
