@@ -1,6 +1,7 @@
 """However a tool's steps are ordered, and wherever it is interrupted, each is done exactly once."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -48,6 +49,7 @@ class Tool:
             output=RunOutput("run", "session", "agent"),
             loaded={},
             foreground=False,
+            now=time.time,
         )
 
     async def run(self) -> list[object]:

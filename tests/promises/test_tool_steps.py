@@ -15,6 +15,7 @@ from stores import CLAIM, execute
 
 from kern.agent import Agent
 from kern.db.database import Database
+from kern.db.postgres import PostgresDb
 from kern.dispatch.opening import open_runtime
 from kern.execution import steps
 from kern.models.openai import OpenAIResponses
@@ -284,3 +285,33 @@ async def test_a_run_that_is_woken_early_sleeps_on(
     assert run is not None
     assert run.status is RunStatus.completed
     assert time.time() >= until
+
+
+@pytest.mark.parametrize("apart", [-1000.0, 1000.0], ids=["behind", "ahead"])
+async def test_a_sleep_takes_its_time_on_machines_whose_clocks_are_apart(
+    postgres_db: PostgresDb,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+    apart: float,
+) -> None:
+    monkeypatch.setattr(steps, "IN_PLACE", 0.1)
+    server.script += [Reply.tool_calls(("work", {})), Reply.text("Done.")]
+    right = time.time
+
+    async def work(run_context: RunContext) -> int:
+        await run_context.sleep(1)
+        monkeypatch.setattr(time, "time", right)
+        await run_context.sleep(2)
+        return run_context.attempt
+
+    sleeper = Sleeper(postgres_db, model)
+    sleeper.agent = Agent("Tester", model, db=postgres_db, tools=[work])
+    began = time.monotonic()
+    await sleeper.agent.arun("Work", background=True, run_id="run")
+    await sleeper.gave_back()
+    monkeypatch.setattr(time, "time", lambda: right() + apart)
+    run = await sleeper.agent.await_run("run", timeout=WAIT)
+    assert run is not None
+    assert (run.status, run.tools[0].result) == (RunStatus.completed, "3")
+    assert time.monotonic() - began >= 3

@@ -1,5 +1,6 @@
 """Runs of agents that have no database: executed for a caller who waits, and kept nowhere else."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -99,6 +100,7 @@ async def continue_alone(
         datetime.fromtimestamp(paused.created_at, UTC),
         metadata=None if paused.metadata is None else encode(paused.metadata, "metadata"),
         timeout=kept.timeout,
+        claimed_at=time.time(),
         parent_run_id=paused.parent_run_id,
         usage_limits=kept.usage_limits,
         output_schema=paused.output_schema,

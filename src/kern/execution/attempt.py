@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -55,6 +56,7 @@ class Attempt:
         foreground: whether it belongs to a caller who waits, and ends when the caller goes.
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
+        zero: when the clock of this process began, by that of the database, in seconds since 1970.
         ends_at: when they are over, by the clock of the loop; None without a limit.
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
@@ -110,6 +112,7 @@ class Attempt:
     foreground: bool = False
     timeout: float | None = None
     remaining: float | None = None
+    zero: float = field(default_factory=lambda: time.time() - time.monotonic())
     ends_at: float | None = None
     limits: tuple[UsageLimits, ...] = ()
     spending: Sequence[Spending] | None = None
@@ -171,6 +174,10 @@ class Attempt:
             self.spec.name,
             self.traceparent,
         )
+
+    def now(self) -> float:
+        """Return what time it is by the clock of the database: those of machines are apart."""
+        return self.zero + time.monotonic()
 
     @property
     def state(self) -> RunState:

@@ -294,7 +294,7 @@ class Executor:
             output.status, output.error = RunStatus.paused, str(pause)
         except AsleepError as asleep:
             if execution.end() is None:
-                await sleep(attempt, _delay(asleep.until, limit))
+                await sleep(attempt, _delay(attempt, asleep.until, limit))
                 return attempt.output
         except asyncio.CancelledError as error:
             if execution.stopped is None and not _is_being_cancelled():
@@ -334,9 +334,9 @@ class Executor:
         return not is_alone and execution.end() is None
 
 
-def _delay(until: float, limit: asyncio.Timeout | None) -> float:
+def _delay(attempt: Attempt, until: float, limit: asyncio.Timeout | None) -> float:
     """Return for how long a run sleeps: not beyond its time limit."""
-    delay = until - time.time()
+    delay = until - attempt.now()
     deadline = None if limit is None else limit.when()
     if deadline is None:
         return delay

@@ -1,5 +1,6 @@
 """From the row of a run to an attempt at it: what the row says, and what its agent says."""
 
+import time
 from dataclasses import replace
 
 from kern.db.base import Store
@@ -53,6 +54,7 @@ def attempt_of(
         record.attempt,
         foreground=foreground,
         timeout=record.timeout,
+        zero=_moment(record) - time.monotonic(),
         remaining=record.timeout if record.remaining is None else record.remaining,
         tries=_tries(record, spec, foreground=foreground),
         limits=_limits(record, spec),
@@ -68,6 +70,13 @@ def attempt_of(
         traceparent=record.traceparent,
         unstored=record.unstored,
     )
+
+
+def _moment(record: RunRecord) -> float:
+    """Return when a run was claimed, or began as it was accepted."""
+    if record.claimed_at is not None:
+        return record.claimed_at
+    return (record.started_at or record.created_at).timestamp()
 
 
 def _limits(record: RunRecord, spec: Spec) -> tuple[UsageLimits, ...]:

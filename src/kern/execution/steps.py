@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import json
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent import futures
 from contextvars import ContextVar
@@ -166,12 +165,12 @@ class CallSteps:
         place, turn = self.place, self.attempt.state.turns[-1]
         until = (turn.sleeps or {}).get((place, occurrence))
         if until is None:
-            until = time.time() + seconds
+            until = self.attempt.now() + seconds
             if seconds:
                 self._note(SleepBegun(place, occurrence, until))
                 await self.commit()
-        if not self._gives_back or until - time.time() <= IN_PLACE:
-            return await self._sleep_here(until - time.time())
+        if not self._gives_back or until - self.attempt.now() <= IN_PLACE:
+            return await self._sleep_here(until - self.attempt.now())
         while self._under_way:  # What was begun is to end: else it would be done again.
             self._quiet = self._quiet or self._loop.create_future()
             await asyncio.shield(self._quiet)

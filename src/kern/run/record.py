@@ -99,7 +99,8 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     counts the attempts that failed or were lost. ``waiting`` says whether it waits for the session
     lock or for a limit, and will be enqueued by what it waits for; only a read run has it.
     ``remaining`` is what is left of its timeout in seconds, by the database's clock, where it was
-    claimed. ``requirements`` is what a paused run waits for, as JSON text; ``error_kind`` the class
+    claimed, and ``claimed_at`` when that was, in seconds since 1970.
+    ``requirements`` is what a paused run waits for, as JSON text; ``error_kind`` the class
     of what it failed of; ``refusal`` why the last executor that could not execute it has refused
     it. ``usage_limits`` is how much it may use beside what its agent allows, as JSON text;
     ``output_schema`` the form of its answer where it is not its agent's, likewise. ``lineage`` says
@@ -144,6 +145,7 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     replaced_by: str | None = None
     unstored: bool = False
     remaining: float | None = None
+    claimed_at: float | None = None
     waiting: bool = False
     input: str | None = None
     streamed: bool = False

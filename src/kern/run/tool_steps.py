@@ -57,7 +57,7 @@ class SleepBegun(ToolStep):
     Attributes:
         place: the call's place in the model's last answer.
         occurrence: how many times the call had slept before.
-        until: when it goes on, in seconds since 1970.
+        until: when it goes on, by the clock of the database, in seconds since 1970.
         suspended: whether the tool's code was stopped for it, to begin again from its top: then
             nothing of the call is under way.
     """

@@ -44,7 +44,7 @@ class Reading:
         self._runs = tables.runs
         # What who executes a run needs to know of it.
         self.claimed = f"""{_RECORD}, input, streamed, traceparent,
-    timeout - (:now - started_at) AS remaining,
+    timeout - (:now - started_at) AS remaining, :now AS claimed_at,
     (SELECT coalesce(max(seq), 0) FROM {tables.journal} WHERE run_id = :run_id) AS last_seq,
     {is_budgeted(tables)} AS budgeted"""
 

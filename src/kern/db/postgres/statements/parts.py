@@ -18,8 +18,9 @@ JOURNAL = "seq, event, type, skippable, payload"
 
 PIECES = f"({', '.join(repr(kind) for kind in PIECE_KINDS)})"
 
-# What is left of a run's timeout, in seconds.
-REMAINING = "(timeout - extract(epoch FROM now() - started_at))::float8"
+# The moment of a claim, in seconds since 1970, and what is left of the run's timeout then.
+CLAIMED_AT = "extract(epoch FROM now())::float8 AS claimed_at"
+REMAINING = "(timeout - extract(epoch FROM now() - started_at))::float8 AS remaining"
 
 # PostgreSQL expects ten rows of an array that it does not know, so a plan for every array seems
 # dearer to it than one for this array: it would plan anew each time, which takes longer than the

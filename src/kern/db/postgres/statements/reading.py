@@ -17,6 +17,7 @@ from kern.db.listing import (
 )
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
+    CLAIMED_AT,
     GIVEN,
     JOURNAL,
     LIVE,
@@ -59,7 +60,7 @@ SELECT {RECORD}, {_WAITING}, input FROM {runs}
 WHERE run_id = $1 AND session_id IS NOT NULL AND {IS_SEEN}"""
 
         self.held = f"""
-SELECT {RECORD}, input, streamed, traceparent, {REMAINING} AS remaining,
+SELECT {RECORD}, input, streamed, traceparent, {REMAINING}, {CLAIMED_AT},
     coalesce((SELECT max(seq) FROM {events} WHERE run_id = $1), 0) AS last_seq,
     {is_budgeted(names, "runs.user_id")} AS budgeted
 FROM {runs} AS runs WHERE run_id = $1 AND executor = $2 AND status = 'RUNNING'"""

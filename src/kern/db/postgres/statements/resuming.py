@@ -3,6 +3,7 @@
 from kern.db.erasing import IS_SEEN
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
+    CLAIMED_AT,
     JOURNAL,
     RECORD,
     STATUS,
@@ -63,7 +64,7 @@ WITH RECURSIVE {locked_line(names, _MAY_GO_ON)}, run AS (
         FROM {runs} AS held WHERE run_id = $1 AND (SELECT count(*) FROM locked) > 0
     ) AS how
     WHERE run_id = $1 AND {_MAY_GO_ON}
-    RETURNING {RECORD}, input, streamed, traceparent, timeout AS remaining,
+    RETURNING {RECORD}, input, streamed, traceparent, timeout AS remaining, {CLAIMED_AT},
         {is_budgeted(names, "runs.user_id")} AS budgeted, {enqueued_if_due(names, "runs")}
 ), {ancestors_due(names, "run")}, added AS (
     INSERT INTO {names.events} (run_id, {JOURNAL})
@@ -71,9 +72,9 @@ WITH RECURSIVE {locked_line(names, _MAY_GO_ON)}, run AS (
     FROM run, unnest($4::integer[], $5::integer[], $6::text[], $7::boolean[], $8::json[])
         AS row ({JOURNAL})
 )
-SELECT {RECORD}, input, streamed, traceparent, remaining, budgeted, greatest((SELECT max(seq) FROM
-    unnest($4::integer[]) AS seq), (SELECT max(seq) FROM {names.events} WHERE run_id = $1), 0)
-    AS last_seq
+SELECT {RECORD}, input, streamed, traceparent, remaining, claimed_at, budgeted,
+    greatest((SELECT max(seq) FROM unnest($4::integer[]) AS seq),
+        (SELECT max(seq) FROM {names.events} WHERE run_id = $1), 0) AS last_seq
 FROM run"""
 
 

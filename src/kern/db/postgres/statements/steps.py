@@ -3,6 +3,7 @@
 from kern.db.postgres.names import Names
 from kern.db.postgres.statements.parts import (
     CHANGES,
+    CLAIMED_AT,
     FEW,
     GIVEN,
     JOURNAL,
@@ -113,14 +114,14 @@ WITH input AS MATERIALIZED (
         SELECT FROM {names.sessions} AS session
         WHERE session.session_id = runs.session_id AND session.lock_run_id = runs.run_id)))
     RETURNING {RECORD.replace("run_id,", "runs.run_id,", 1)}, input, streamed, traceparent, watched,
-        {REMAINING} AS remaining, coalesce((SELECT max(seq) FROM {names.events} AS events
+        {REMAINING}, {CLAIMED_AT}, coalesce((SELECT max(seq) FROM {names.events} AS events
             WHERE events.run_id = runs.run_id), 0) AS last_seq,
         {is_budgeted(names, "runs.user_id")} AS budgeted
 ), ended AS (
     SELECT run_id, session_id, attempt, webhook FROM claimed WHERE status <> 'RUNNING'
 ), {following(names, "ended")}
-SELECT due_run_id, is_newer, {RECORD}, input, streamed, traceparent, remaining, last_seq, budgeted,
-    unfinished, holder, CASE WHEN watched AND status <> 'RUNNING'
+SELECT due_run_id, is_newer, {RECORD}, input, streamed, traceparent, remaining, claimed_at,
+    last_seq, budgeted, unfinished, holder, CASE WHEN watched AND status <> 'RUNNING'
         THEN {notified(names, "changed")} END AS notified
 FROM due LEFT JOIN (claimed LEFT JOIN unfinished USING (run_id)) ON run_id = due_run_id"""
 
