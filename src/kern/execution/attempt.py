@@ -56,8 +56,8 @@ class Attempt:
         foreground: whether it belongs to a caller who waits, and ends when the caller goes.
         timeout: the run's time limit in seconds, or None.
         remaining: the seconds that are left of it.
-        zero: when the clock of this process began, by that of the database, in seconds since 1970.
         ends_at: when they are over, by the clock of the loop; None without a limit.
+        zero: when the clock of this process began, by that of the database, in seconds since 1970.
         limits: how much the run may use, by its agent and by itself.
         spending: the budgets that hold for the run's user, as they were before its last model call;
             None where the user had none when the run was accepted or claimed.
@@ -112,8 +112,8 @@ class Attempt:
     foreground: bool = False
     timeout: float | None = None
     remaining: float | None = None
-    zero: float = field(default_factory=lambda: time.time() - time.monotonic())
     ends_at: float | None = None
+    zero: float = field(default_factory=lambda: time.time() - time.monotonic())
     limits: tuple[UsageLimits, ...] = ()
     spending: Sequence[Spending] | None = None
     tries: int = 0

@@ -99,19 +99,19 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     counts the attempts that failed or were lost. ``waiting`` says whether it waits for the session
     lock or for a limit, and will be enqueued by what it waits for; only a read run has it.
     ``remaining`` is what is left of its timeout in seconds, by the database's clock, where it was
-    claimed, and ``claimed_at`` when that was, in seconds since 1970.
-    ``requirements`` is what a paused run waits for, as JSON text; ``error_kind`` the class
-    of what it failed of; ``refusal`` why the last executor that could not execute it has refused
-    it. ``usage_limits`` is how much it may use beside what its agent allows, as JSON text;
-    ``output_schema`` the form of its answer where it is not its agent's, likewise. ``lineage`` says
-    from which run it was branched off, as JSON text, ``replaced_by`` which one stands in its place,
-    ``foreground`` whether it belongs to a caller who waits, and ``unstored`` whether nothing of it
-    is kept once it has ended. ``budgeted`` says of a run that was
-    accepted or claimed whether its user has a budget. ``usage``, and ``beginning``, the first
-    characters of the input's JSON text, only a listed run has; it has neither ``input`` nor
-    ``output``. ``media`` is what the blobs in the input stand for, by their hash; only a run that
-    was just accepted has it. So it is with ``is_new_session``: whether its session was made with
-    it. ``traceparent``, the trace that it was submitted in, only one has that is to be executed.
+    claimed, and ``claimed_at`` when that was, in seconds since 1970. ``requirements`` is what a
+    paused run waits for, as JSON text; ``error_kind`` the class of what it failed of; ``refusal``
+    why the last executor that could not execute it has refused it. ``usage_limits`` is how much it
+    may use beside what its agent allows, as JSON text; ``output_schema`` the form of its answer
+    where it is not its agent's, likewise. ``lineage`` says from which run it was branched off, as
+    JSON text, ``replaced_by`` which one stands in its place, ``foreground`` whether it belongs to a
+    caller who waits, and ``unstored`` whether nothing of it is kept once it has ended. ``budgeted``
+    says of a run that was accepted or claimed whether its user has a budget. ``usage``, and
+    ``beginning``, the first characters of the input's JSON text, only a listed run has; it has
+    neither ``input`` nor ``output``. ``media`` is what the blobs in the input stand for, by their
+    hash; only a run that was just accepted has it. So it is with ``is_new_session``: whether its
+    session was made with it. ``traceparent``, the trace that it was submitted in, only one has that
+    is to be executed.
     """
 
     run_id: str
