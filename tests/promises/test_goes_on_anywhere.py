@@ -539,6 +539,42 @@ async def test_of_two_processes_that_answer_at_once_one_counts(
     assert (run.status, shared.made) == (RunStatus.completed, [5])
 
 
+async def test_a_run_that_goes_on_while_it_is_submitted_again_goes_on_once(
+    refunds: Refunds, script: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused = allowed(await refunds.paused())
+    store = (await runtime_of(refunds.agent)).store
+    held, get, resume = store.held, store.get, store.resume
+    going: list[asyncio.Task[RunOutput]] = []
+    stored, seen = asyncio.Event(), asyncio.Event()
+
+    async def held_before(*args: Any) -> RunRecord | None:
+        found = await held(*args)
+        going.append(asyncio.create_task(refunds.agent.acontinue_run(paused)))
+        await stored.wait()
+        return found
+
+    async def resume_slowly(*args: Any) -> RunRecord | None:
+        resumed = await resume(*args)
+        stored.set()
+        await seen.wait()
+        return resumed
+
+    async def get_and_tell(*args: Any, **options: Any) -> RunRecord | None:
+        found = await get(*args, **options)
+        if stored.is_set():
+            seen.set()
+        return found
+
+    monkeypatch.setattr(store, "held", held_before)
+    monkeypatch.setattr(store, "resume", resume_slowly)
+    monkeypatch.setattr(store, "get", get_and_tell)
+    again = await refunds.agent.arun("Refund", run_id="run")
+    run = await going[0]
+    assert [each.status for each in (again, run)] == 2 * [RunStatus.completed]
+    assert (len(script.requests), refunds.made) == (2, [5])
+
+
 # --- expiry
 
 

@@ -269,7 +269,7 @@ class Submission:
         return record
 
     async def same_run(self, run: NewRun, connection: object | None = None) -> RunRecord:
-        """Return the run that has this id already.
+        """Return the run that has this id already, for who waits for it.
 
         Args:
             run: the run.
@@ -285,7 +285,7 @@ class Submission:
                 f"run_id {run.run_id!r} is in use for a run that nobody can see: it is erased, or "
                 "its transaction has not ended. Choose a new one."
             )
-        return _same(run, record)
+        return _read(_same(run, record))
 
     async def _is_there(self, run: NewRun) -> bool:
         """Say whether there is a run of this id: then it has its media, or has it no more."""
@@ -305,6 +305,7 @@ class Submission:
             found = await self._held(run)
             if found is None and is_unknown:
                 found = await self._store.get(run.run_id, with_input=True)
+                found = None if found is None else _read(found)
         except DatabaseUnavailableError:
             found = None
         if found is not None:
@@ -334,6 +335,11 @@ def _same(run: NewRun, record: RunRecord) -> RunRecord:
             f"run_id {run.run_id!r} is in use for another input or agent. Choose a new one."
         )
     return record
+
+
+def _read(record: RunRecord) -> RunRecord:
+    """Return a run as it was read, which lacks what its executor has to know: it is at work."""
+    return replace(record, executor=None)
 
 
 def _is_replaced(record: RunRecord) -> bool:
