@@ -1,6 +1,7 @@
 """Promise 11: submitting a run id twice starts one run."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from elsewhere import Elsewhere
@@ -10,7 +11,8 @@ from kern.db.database import Database
 from kern.errors import RunConflictError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
-from kern.testing import ResponsesServer
+from kern.run.record import RunRecord
+from kern.testing import Reply, ResponsesServer
 
 
 async def test_the_same_submit_again_returns_the_run_as_it_stands(
@@ -48,6 +50,34 @@ async def test_many_submits_at_once_start_one_run(
     await agent.await_run("same", timeout=10)
 
     assert len({run.session_id for run in runs}) == 1
+    assert len(server.requests) == 1
+
+
+async def test_a_run_that_ends_while_it_is_submitted_again_is_not_executed_again(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, reply = Agent("Tester", model, db=db), Reply.text("Hello.").held()
+    server.script.append(reply)
+    first = asyncio.create_task(agent.arun("Hello?", run_id="same"))
+    await server.wait_for_requests(1)
+    store = await db.store()
+    held, get = store.held, store.get
+
+    async def held_late(*args: Any) -> RunRecord | None:
+        found = await held(*args)
+        reply.release()
+        await first
+        return found
+
+    async def get_and_release(*args: Any, **options: Any) -> RunRecord | None:
+        found = await get(*args, **options)
+        reply.release()
+        return found
+
+    monkeypatch.setattr(store, "held", held_late)
+    monkeypatch.setattr(store, "get", get_and_release)
+    again = await agent.arun("Hello?", run_id="same")
+    assert [each.content for each in (again, await first)] == ["Hello.", "Hello."]
     assert len(server.requests) == 1
 
 

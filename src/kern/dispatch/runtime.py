@@ -84,7 +84,7 @@ class Runtime:
         )
         self._cancelling = Cancelling(here, self._executor)
         self._upkeep = Upkeep(here, self._executor)
-        self._submission = Submission(store, self._cancelling.cancel)
+        self._submission = Submission(store, self._cancelling.cancel, self._executor)
         self._foreground = Foreground(here, self._submission, self._executor)
         self._waiting = Waiting(here, self._executor)
         self._worker = Worker(here, self._executor)

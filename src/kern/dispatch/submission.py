@@ -23,6 +23,7 @@ from kern.errors import (
 )
 from kern.execution.blobs import put_all
 from kern.execution.cancellation import cancellations
+from kern.execution.executor import Executor
 from kern.run.base import RunStatus
 from kern.run.codec import decode_object, encode
 from kern.run.given import REPLACED
@@ -44,15 +45,19 @@ class _TakenError(RunConflictError):
 class Submission:
     """Accepts runs, whether they begin here and now or where the queue takes them."""
 
-    def __init__(self, store: Store, cancel: Callable[[str], Awaitable[bool]]) -> None:
+    def __init__(
+        self, store: Store, cancel: Callable[[str], Awaitable[bool]], executor: Executor
+    ) -> None:
         """Prepare.
 
         Args:
             store: where the runs are kept.
             cancel: stops a run.
+            executor: what executes runs here.
         """
         self._store = store
         self._cancel = cancel
+        self._executor = executor
         self._bound = Bound(store)
 
     async def placed(
@@ -319,9 +324,9 @@ class Submission:
         raise error
 
     async def _held(self, run: NewRun) -> RunRecord | None:
-        """Return the run if it is RUNNING at its executor."""
-        if run.executor is None:
-            return None
+        """Return the run if it is RUNNING at its executor, which does not execute it yet."""
+        if run.executor is None or self._executor.attempt(run.run_id) is not None:
+            return None  # An attempt that ends meanwhile would still be RUNNING in the answer.
         return await self._store.held(run.run_id, run.executor)
 
 
