@@ -2,7 +2,7 @@
 
 The end of such a run puts a delivery into the outbox, in its transaction. Here it is delivered,
 inside: a parent that is at work takes it itself, before its next model call; one that is over is
-followed by a new run. Whoever delivers knows no more than what is stored, and any process may.
+followed by a new run. Who delivers knows no more than what is stored, and any process may.
 """
 
 from functools import partial

@@ -230,7 +230,7 @@ class Attempt:
         return compacted_in(self.state.beside) or self.summarized
 
     @property
-    def untold(self) -> Sequence[Turn]:
+    def new_turns(self) -> Sequence[Turn]:
         """The turns whose messages are not among the run's own yet."""
         return self.journal.state.turns[self._told :]
 
@@ -329,7 +329,7 @@ class Attempt:
         return self.given if begun is None else self.given[begun["checked"] :]
 
     def _messages_so_far(self) -> list[Message]:
-        later = (each for turn in self.untold for each in turn.messages)
+        later = (each for turn in self.new_turns for each in turn.messages)
         return [*self.context, *self.messages, *later]
 
     async def replay(self) -> None:

@@ -116,7 +116,7 @@ def steps_for(
 async def decide_known(attempt: Attempt) -> None:
     """Have a paused run go on by what is known though nobody has answered it itself.
 
-    Whoever makes a paused run due (a record of an approval, an expiry, a child that goes on) writes
+    What makes a paused run due (a record of an approval, an expiry, a child that goes on) writes
     nothing into its journal: the attempt that begins then does.
 
     Args:

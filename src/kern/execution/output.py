@@ -23,7 +23,7 @@ def show(attempt: Attempt) -> None:
     if state.fallback is not None:
         output.model_provider, output.model = state.fallback
     output.messages = [*attempt.stored_history, *attempt.messages]
-    for turn in attempt.untold:
+    for turn in attempt.new_turns:
         output.messages += turn.messages
     output.content = attempt.journal.unfinished_text or state.answer_text
     if state.told is not None or state.searched:

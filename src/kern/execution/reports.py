@@ -88,7 +88,7 @@ async def take_reports(attempt: Attempt) -> bool:
             told.append(Message("user", f"{_ENDED}\n{report(child)}"))
     if ends:
         attempt.journal.keep(MessagesAdded(tuple(told), tuple(ends)))
-        if not attempt.untold:  # The model was asked, and has failed to answer.
+        if not attempt.new_turns:  # The model was asked, and has failed to answer.
             attempt.tell_again()
         await attempt.journal.commit()
     return bool(told)
