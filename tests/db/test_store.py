@@ -191,8 +191,10 @@ async def test_a_pending_run_is_claimed_with_its_input(store: Store) -> None:
         started_at=claimed.started_at,
         metadata="{}",
         executor="executor",
+        claimed_at=claimed.claimed_at,
         input='"Hi"',
     )
+    assert claimed.claimed_at == pytest.approx(claimed.started_at.timestamp(), abs=0.001)
     assert await status_of(store) is RunStatus.running
 
 
