@@ -14,13 +14,15 @@ from msgspec.structs import replace as with_values
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
+from kern.db.values import Accepted
 from kern.dispatch.opening import open_runtime
-from kern.errors import RunStateError
+from kern.errors import DatabaseUnavailableError, RunStateError
 from kern.execution.child_calls import ChildCall
 from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunStatus
+from kern.run.record import NewRun
 from kern.testing import FunctionModel, Reply, ResponsesServer
 from kern.tools import tool
 
@@ -433,3 +435,25 @@ async def test_a_child_whose_process_was_killed_goes_on_with_its_parent(
     assert len(server.requests) == 5
     store = await shared_db.store()
     assert len(await store.usage_of_children("run")) == 1
+
+
+async def test_a_child_is_submitted_until_the_database_is_there(
+    memory: InMemoryDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, tries = await memory.store(), 0
+    submit = store.submit
+
+    async def away(run: NewRun) -> Accepted | None:
+        nonlocal tries
+        tries += run.parent_run_id is not None
+        if run.parent_run_id is None or tries > 2:
+            return await submit(run)
+        raise DatabaseUnavailableError("It is away.", address="memory")
+
+    monkeypatch.setattr(store, "submit", away)
+    worker = Agent("Worker", FunctionModel(lambda _: "Done."))
+    ask = calling(("ask", {"input": "Go"}))
+    boss = Agent("Boss", ask, tools=[worker.as_tool("ask")], db=memory)
+    await boss.arun("Go", background=True, run_id="run")
+    run = await ended(boss, "run")
+    assert (run.status, run.content, tries) == (RunStatus.completed, "[Done.]", 3)

@@ -30,7 +30,7 @@ from kern.run.agent import RunEvent, RunOutput
 from kern.run.base import RunContext, RunStatus
 from kern.run.record import RunRecord
 from kern.testing import Reply, ResponsesServer
-from kern.tools import tool
+from kern.tools import Tool, tool
 
 PAUSE, ONE_MORE = Reply.tool_calls(("refund", {"amount": 5})), Reply.text("Well.")
 
@@ -586,11 +586,8 @@ async def expired(run: RunOutput, place: int) -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["without a db", "with one"])
-@pytest.mark.parametrize("on_expiry", ["reject", "fail"])
-async def test_what_has_expired_is_not_asked_again_with_the_answer_to_another(
-    model: OpenAIResponses, server: ResponsesServer, kept: bool, on_expiry: Any
-) -> None:
+def refund_and_send(on_expiry: Any) -> tuple[list[Tool], list[str]]:
+    """Return a tool whose question expires and one whose does not, and what they have done."""
     made: list[str] = []
 
     @tool(requires_confirmation=True, expires_in=0.05, on_expiry=on_expiry)
@@ -602,8 +599,17 @@ async def test_what_has_expired_is_not_asked_again_with_the_answer_to_another(
         made.append("sent")
         return "sent"
 
+    return [refund, send], made
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["without a db", "with one"])
+@pytest.mark.parametrize("on_expiry", ["reject", "fail"])
+async def test_what_has_expired_is_not_asked_again_with_the_answer_to_another(
+    model: OpenAIResponses, server: ResponsesServer, kept: bool, on_expiry: Any
+) -> None:
+    tools, made = refund_and_send(on_expiry)
     server.script += [Reply.tool_calls(("refund", {}), ("send", {})), ONE_MORE]
-    agent = Agent("Tester", model, db=InMemoryDb() if kept else None, tools=[refund, send])
+    agent = Agent("Tester", model, db=InMemoryDb() if kept else None, tools=tools)
     paused: RunOutput = await agent.arun("Refund", run_id="run")
     await expired(paused, 0)
     paused.requirements[1].confirm()
@@ -665,19 +671,9 @@ async def test_what_a_child_waited_for_in_vain_is_not_asked_again_by_its_parent(
 async def test_what_a_child_waited_for_in_vain_ends_it_whatever_else_is_answered(
     model: OpenAIResponses, server: ResponsesServer, kept: bool, on_expiry: Any
 ) -> None:
-    made: list[str] = []
-
-    @tool(requires_confirmation=True, expires_in=0.05, on_expiry=on_expiry)
-    def refund() -> str:
-        raise AssertionError("nobody has allowed it")
-
-    @tool(requires_confirmation=True)
-    def send() -> str:
-        made.append("sent")
-        return "sent"
-
+    tools, made = refund_and_send(on_expiry)
     db = InMemoryDb() if kept else None
-    child = Agent("Child", model, tools=[refund, send])
+    child = Agent("Child", model, tools=tools)
     parent = Agent("Parent", model, db=db, tools=[child.as_tool()])
     asks = Reply.tool_calls(("refund", {}), ("send", {}))
     server.script += [Reply.tool_calls(("child", {"input": "Refund"})), asks, ONE_MORE, ONE_MORE]

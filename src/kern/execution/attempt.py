@@ -214,7 +214,7 @@ class Attempt:
         return Conversation.of(self.context, own, first)
 
     def _add_turns(self) -> None:
-        for turn in self.journal.state.turns[self._told :]:
+        for turn in self.new_turns:
             self.add(self.messages, turn.messages, self.output.run_id)
             self._told += 1
 
