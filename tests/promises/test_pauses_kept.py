@@ -10,6 +10,7 @@ import pytest
 from kern.agent import Agent
 from kern.agent.definition import runtime_of
 from kern.db.database import Database
+from kern.db.postgres import PostgresDb
 from kern.errors import RequirementExpiredError, RunStateError
 from kern.exceptions import ApprovalRequired
 from kern.models.openai import OpenAIResponses
@@ -65,6 +66,12 @@ class Counter:
         return await self.again()
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no sweep wake what has expired before a test does."""
+    monkeypatch.setenv("KERN_HEARTBEAT", "600")
+
+
 @pytest.fixture
 async def counter(shared_db: Database, model: OpenAIResponses, server: ResponsesServer) -> Counter:
     return Counter(shared_db, model, server)
@@ -118,6 +125,37 @@ async def test_a_run_ends_with_what_nobody_has_answered_and_asks_anew_when_it_is
     assert again.is_paused
     assert (again.requirements[0].expires_at or 0) > (run.requirements[0].expires_at or 0)
     assert made == []
+
+
+@pytest.mark.parametrize("apart", [-1000.0, 1000.0], ids=["behind", "ahead"])
+@pytest.mark.parametrize("by", ["tool", "call"])
+async def test_a_person_has_the_time_that_was_given_on_machines_whose_clocks_are_apart(
+    postgres_db: PostgresDb,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
+    by: str,
+    apart: float,
+) -> None:
+    right = time.time
+    asking: Any = order if by == "call" else tool(requires_confirmation=True, expires_in=60)(order)
+    late = tool(requires_confirmation=True, expires_in=0.05)(pay)
+    monkeypatch.setattr(time, "time", lambda: right() + apart)
+    counter = Counter(postgres_db, model, server)
+    run = await counter.paused([asking, late], (order.__name__, {}), ("pay", {"amount": 5}))
+    waiting, expiring = run.requirements
+    assert 50 < (waiting.expires_at or 0) - right() <= 60
+    while right() <= (expiring.expires_at or 0):  # noqa: ASYNC110 # a moment has no event
+        await asyncio.sleep(0.01)
+    expiring.confirm()
+    with pytest.raises(RunStateError, match="expired"):
+        await counter.agent.acontinue_run("run", requirements=[expiring])
+    assert (await counter.wake()).requirements == [waiting]
+    waiting.confirm()
+    await counter.agent.acontinue_run("run", requirements=[waiting])
+    ended = await counter.again()
+    assert (ended.status, ended.content) == (RunStatus.completed, "Well.")
+    assert "Nobody has answered in time" in (ended.tools[1].result or "")
 
 
 async def test_what_a_call_asks_for_outlives_its_attempt_with_its_steps(counter: Counter) -> None:

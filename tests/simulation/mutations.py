@@ -1,5 +1,6 @@
 """Faults that kern could have: each puts one back, for the simulator to find."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeAlias
@@ -254,6 +255,11 @@ def pause_that_begins_the_call() -> _Patch:
 @_mutation(_CALM, "which nobody has given")
 def arguments_that_are_lost() -> _Patch:
     return patch.object(decisions, "arguments_of", lambda _: None)
+
+
+@_mutation(Weather(jumps=20), "longer than given")
+def time_by_the_clock_of_the_machine() -> _Patch:
+    return patch.object(Attempt, "now", lambda _: time.time())
 
 
 @_mutation(_DEADLY, "output_model of .* was asked again", _CURIOUS)

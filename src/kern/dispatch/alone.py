@@ -112,7 +112,8 @@ async def continue_alone(
     for row in kept.journal:
         attempt.journal.restore(row)
     given = paused.requirements if requirements is None else requirements
-    for step in decided(paused.run_id, attempt.state, given, results, by=by, messages=messages):
+    now, run_id = attempt.now(), paused.run_id
+    for step in decided(run_id, attempt.state, given, results, now, by=by, messages=messages):
         attempt.journal.keep(step)
     paused.kept = None
     if cancellations.take_pending(paused.run_id, paused.user_id):

@@ -1,5 +1,6 @@
 """Children: the runs that tool calls of other runs are, each begun once and waited for."""
 
+import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
@@ -11,6 +12,7 @@ from kern.dispatch.alone import continue_alone, execute_alone
 from kern.dispatch.answer import Answer
 from kern.dispatch.background import Background
 from kern.dispatch.owners import is_gone
+from kern.dispatch.resuming import time_for
 from kern.dispatch.submission import SessionPolicy
 from kern.dispatch.waiting import Until
 from kern.errors import NewerJournalError, RunConflictError, RunNotFoundError, RunStateError
@@ -124,7 +126,8 @@ class StoredChildren:
         if output.is_terminal:
             return output
         if output.is_paused:
-            answers = own_answers(output, child.answers)
+            ask = partial(time_for, self._runs.store, output.requirements)
+            answers = own_answers(output, child.answers, await until_available(ask))
             if answers is None:
                 return output
             output = await self._answer(child, record, Answer(answers, by=child.by))
@@ -183,7 +186,7 @@ class UnstoredChildren:
         definition, paused = child.definition, kept_child(child.answers)
         if paused is None:
             return await _ended(execute_alone(definition, child.run, child.emit))
-        answers = own_answers(paused, child.answers) or []
+        answers = own_answers(paused, child.answers, time.time()) or []
         going_on = continue_alone(definition, paused, answers, {}, child.emit, by=child.by)
         return await _ended(going_on)
 

@@ -58,7 +58,8 @@ async def decide(store: Store, record: RunRecord, answer: Answer) -> Decided:
         if is_known and all(each.kind != "unknown_outcome" for each in state.requirements):
             return Decided([], recorded.resolved)  # The attempt decides by what is known.
         known, by = recorded.known, by or recorded.by
-        steps = decided(run_id, state, *given, known=known, by=by, messages=messages)
+        now = await time_for(store, state.requirements)
+        steps = decided(run_id, state, *given, now, known=known, by=by, messages=messages)
     else:
         if messages and not (state.turns and state.turns[-1].message.tool_calls):
             raise RunStateError(
@@ -75,6 +76,16 @@ async def decide(store: Store, record: RunRecord, answer: Answer) -> Decided:
         state.apply(entry)
         rows.append(write_row(run_id, entry))
     return Decided(rows, recorded.resolved)
+
+
+async def time_for(store: Store, requirements: Sequence[RunRequirement]) -> float:
+    """Return the moment that says which requirements have expired, in seconds since 1970.
+
+    It is by the clock of the database, which is only asked where one of them can expire.
+    """
+    if all(each.expires_at is None for each in requirements):
+        return 0.0
+    return (await store.overview.now()).timestamp()
 
 
 def _standing(record: RunRecord, state: RunState) -> list[AnyStep]:

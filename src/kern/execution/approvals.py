@@ -73,7 +73,7 @@ async def answers_of_records(attempt: Attempt) -> Recorded:
         record = records.get(each.approval_id or "")
         if record is None:
             continue
-        if record.is_pending and status_at(record, time.time()) == "expired":
+        if record.is_pending and status_at(record, attempt.now()) == "expired":
             expire = partial(store.approvals.update, record.id, "expired", {"status": "expired"})
             if await until_available(expire) is None:  # Somebody has decided at this moment.
                 record = await until_available(partial(store.approvals.get, record.id))

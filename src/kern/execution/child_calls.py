@@ -8,7 +8,6 @@ part of the call's result.
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -295,12 +294,15 @@ def _answered_by(attempt: Attempt) -> str | None:
     return next((step.by for step in steps if isinstance(step, Continued)), None)
 
 
-def own_answers(child: RunOutput, answers: Sequence[RunRequirement]) -> list[RunRequirement] | None:
+def own_answers(
+    child: RunOutput, answers: Sequence[RunRequirement], now: float
+) -> list[RunRequirement] | None:
     """Return what was answered to a parent, as answers to its child.
 
     Args:
         child: the child, PAUSED.
         answers: the answers, of earlier pauses too.
+        now: what time it is by the clock of the database, in seconds since 1970.
 
     Returns:
         The answers, but for those about what has expired, which the child decides about: none of
@@ -310,7 +312,6 @@ def own_answers(child: RunOutput, answers: Sequence[RunRequirement]) -> list[Run
     pairs = [(own, given.get((own.id, own.created_at))) for own in child.requirements]
     if all(answer is None for _, answer in pairs):
         return None
-    now = time.time()
     expired = [own for own, _ in pairs if own.expires_at is not None and own.expires_at <= now]
     if any(own.on_expiry == "fail" for own in expired):
         return []

@@ -1,6 +1,5 @@
 """What is journaled of what people have decided, or of what is known without them."""
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,15 +16,13 @@ from kern.run.requirement import RunRequirement, place_of
 from kern.run.steps import AnyStep, Continued
 from kern.run.tool_steps import ToolConcluded, ToolEnded
 
-# How far the clocks of the machines that share a database may be apart, in seconds.
-_TOLERANCE = 1.0
-
 
 def decided(
     run_id: str,
     state: RunState,
     requirements: Sequence[RunRequirement] | None,
     results: Mapping[str, str],
+    now: float,
     *,
     known: Sequence[RunRequirement] = (),
     by: str | None = None,
@@ -39,6 +36,7 @@ def decided(
         requirements: what it waits for, answered; it pauses again for those that are not, unless
             they have expired. Where this is None, calls of unknown outcome are made again.
         results: by tool call id, what calls returned that were made elsewhere.
+        now: what time it is by the clock of the database, in seconds since 1970.
         known: what it waits for, as records have answered it; they have the last word.
         by: who has answered, where that is known.
         messages: what the model is told after the results of the calls.
@@ -56,7 +54,7 @@ def decided(
     of_records = {each.id: each for each in known}
     for each in given.values():
         if each.id not in of_records:
-            _check_open(each)
+            _check_open(each, now)
     answers = given | of_records
     if requirements is None:
         for each in state.requirements:
@@ -64,7 +62,7 @@ def decided(
                 answers[each.id] = replace(each, confirmation=True)
     open_ones = [each for each in state.requirements if each.id not in answers]
     try:
-        expired = [*_expired(run_id, open_ones, time.time())]
+        expired = [*_expired(run_id, open_ones, now)]
     except RequirementExpiredError:
         if given:  # They must not be lost without a word, and the clock may be wrong here.
             raise
@@ -128,8 +126,8 @@ async def decide_known(attempt: Attempt) -> None:
     recorded = await answers_of_records(attempt)
     answers = {each.id: each for each in [*await answers_of_children(attempt), *recorded.known]}
     open_ones = [each for each in attempt.state.requirements if each.id not in answers]
-    now = time.time() + _TOLERANCE
-    known = [*answers.values(), *_expired(attempt.output.run_id, open_ones, now)]
+    expired = _expired(attempt.output.run_id, open_ones, attempt.now())
+    known = [*answers.values(), *expired]
     for step in steps_for(attempt.state, known, by=recorded.by):
         await _keep(attempt, step)
 
@@ -202,13 +200,13 @@ def _ended(place: int, answer: RunRequirement) -> ToolEnded | None:
     return ToolConcluded(place, rejection, error=True, rejected=answer.confirmation_note or "")
 
 
-def _check_open(answer: RunRequirement) -> None:
+def _check_open(answer: RunRequirement, now: float) -> None:
     """Make sure that an answer from outside may decide about a requirement.
 
     Raises:
         RunStateError: it may not.
     """
-    if answer.expires_at is not None and answer.expires_at < time.time():
+    if answer.expires_at is not None and answer.expires_at < now:
         raise RunStateError(
             f"The requirement {answer.id} has expired. Continue the run without this answer, or "
             "cancel it."

@@ -95,11 +95,11 @@ _KINDS: dict[str, RequirementKind] = {
 
 def _is_asked(attempt: Attempt, number: int, place: int, waiting: Sequence[RunRequirement]) -> bool:
     own = waiting[0].call == f"{attempt.output.run_id}/{number}/{place}"
-    return own and bool(_unexpired(waiting))
+    return own and bool(_unexpired(attempt, waiting))
 
 
-def _unexpired(waiting: Sequence[RunRequirement]) -> Sequence[RunRequirement]:
-    now = time.time()
+def _unexpired(attempt: Attempt, waiting: Sequence[RunRequirement]) -> Sequence[RunRequirement]:
+    now = attempt.now()
     return [each for each in waiting if each.expires_at is None or each.expires_at > now]
 
 
@@ -116,13 +116,13 @@ def required(
         kind: what it needs a person for.
     """
     key, tool = key_of(attempt, turn, place), attempt.tools[call.name]
-    waiting = _unexpired((turn.waiting or {}).get(place, ()))
+    waiting = _unexpired(attempt, (turn.waiting or {}).get(place, ()))
     if waiting and waiting[0].call_key == key:  # Else the run was branched off the one that asked.
         return waiting
     requirement = RunRequirement(key, kind)
     if kind == "user_input":
         requirement.user_input_schema = _fields(tool, call)
-    return [_completed(requirement, tool, call)]
+    return [_completed(attempt, requirement, call)]
 
 
 def asked_by(
@@ -143,12 +143,15 @@ def asked_by(
             yield replace(each, call=key)
         else:
             own = replace(each, id=f"{key}/{number}", call=key)
-            yield _completed(own, attempt.tools[call.name], call)
+            yield _completed(attempt, own, call)
 
 
-def _completed(requirement: RunRequirement, tool: Tool, call: ToolCall) -> RunRequirement:
-    """Return what is asked with the call that it is about, and the rules of its tool."""
-    kind = requirement.kind
+def _completed(attempt: Attempt, requirement: RunRequirement, call: ToolCall) -> RunRequirement:
+    """Return what is asked with the call that it is about, and the rules of its tool.
+
+    Its moments, which were by the clock of this machine, are by that of the database.
+    """
+    kind, tool = requirement.kind, attempt.tools[call.name]
     execution = ToolExecution(call.id, call.name, call.arguments)
     execution.requires_confirmation = kind == "confirmation"
     execution.requires_user_input = kind in ("user_input", "user_feedback")
@@ -156,11 +159,16 @@ def _completed(requirement: RunRequirement, tool: Tool, call: ToolCall) -> RunRe
     execution.stop_after_tool_call = tool.stop_after_tool_call
     execution.approval_type = kept = tool.approval_type
     execution.approval_id = approval_id = None if kept is None else new_id()
+    ahead = attempt.now() - time.time()
+    created_at = requirement.created_at + ahead
     expires_at, on_expiry = requirement.expires_at, requirement.on_expiry
-    if expires_at is None and tool.expires_in is not None:
-        expires_at, on_expiry = requirement.created_at + tool.expires_in, tool.on_expiry
+    if expires_at is not None:
+        expires_at += ahead
+    elif tool.expires_in is not None:
+        expires_at, on_expiry = created_at + tool.expires_in, tool.on_expiry
     return replace(
         requirement,
+        created_at=created_at,
         tool_execution=execution,
         schema=tool.call_schema,
         expires_at=expires_at,

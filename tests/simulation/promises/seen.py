@@ -34,6 +34,7 @@ class Row:
     output: str | None
     error: str | None
     timeout: float | None
+    created_at: float
     started_at: float | None
     requirements: str | None
     journal_version: int

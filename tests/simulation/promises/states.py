@@ -153,8 +153,8 @@ class States:
                 self._begins(name, row)
                 if row.journal_version > process.version:
                     breach(f"{row.run_id} began where its journal cannot be read")
-            case "PAUSED" if not json.loads(row.requirements or "[]"):
-                breach(f"{row.run_id} paused, and waits for nothing")
+            case "PAUSED":
+                self._pauses(row)
             case "COMPLETED":
                 self._completes(row)
             case "CANCELLED":
@@ -208,6 +208,19 @@ class States:
         of_user = [each for each in running if each.user_id == row.user_id]
         if row.user_id is not None and len(of_user) >= USER_LIMIT:
             self._seen.breach(f"{row.run_id} began above the limit of its user")
+
+    def _pauses(self, row: Row) -> None:
+        """It waits for something, and people have the time that was given to answer."""
+        world, waiting = self._seen.world, json.loads(row.requirements or "[]")
+        if not waiting:
+            self._seen.breach(f"{row.run_id} paused, and waits for nothing")
+        for until in (each.get("expires_at") for each in waiting):
+            if until is None:
+                continue
+            asked_at = until - world.expires_in
+            if not row.created_at - 0.1 <= asked_at <= world.wall() + 0.1:
+                late = asked_at - world.wall()
+                self._seen.breach(f"{row.run_id} can be answered {late:+.1f} s longer than given")
 
     def _completes(self, row: Row) -> None:
         if row.cancelling:
