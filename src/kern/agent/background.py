@@ -1,7 +1,6 @@
 """Agents that others start in the background, look at, wait for and cancel."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -293,15 +292,15 @@ def _is_seen(attempt: Attempt, record: RunRecord) -> bool:
     return is_same and record.webhook == PARENT and record.run_id != own.run_id
 
 
-def _line(record: RunRecord) -> str:
-    since = max(0.0, time.time() - record.created_at.timestamp())
+def _line(attempt: Attempt, record: RunRecord) -> str:
+    since = max(0.0, attempt.now() - record.created_at.timestamp())
     state = "waits for a person" if record.status is RunStatus.paused else record.status.name
     return f"run {record.run_id} of {record.agent_id}: {state}, accepted {since:.0f} s ago"
 
 
 async def _shown(attempt: Attempt, record: RunRecord) -> str:
     """Return how a run stands: with its answer, if no message is about to tell that."""
-    store, line = attempt.store, _line(record)
+    store, line = attempt.store, _line(attempt, record)
     assert store is not None, "the run was found there"
     if record.status.is_terminal:
         is_own = record.parent_run_id == attempt.output.run_id
