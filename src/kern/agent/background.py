@@ -226,7 +226,7 @@ async def list_runs(run_context: RunContext) -> str:
     assert store is not None, "it is stored, or it has started nothing"
     listed = await until_available(partial(store.find, wanted, _LOOKED_THROUGH))
     found = [each for each in listed if _is_seen(attempt, each)][:_LISTED]
-    return "\n".join(map(_line, found)) or "There are none."
+    return "\n".join(_line(attempt, each) for each in found) or "There are none."
 
 
 def check_starts(name: str, db: object, *, is_named: bool) -> None:
