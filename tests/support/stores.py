@@ -53,7 +53,9 @@ db = Db(*sys.argv[1:])
 
 SWARM = f"""{OPEN}
 import os, traceback
-import kern.db.queue_tables  # Once, and not in each of the ten.
+
+if "://" in sys.argv[1]:
+    import kern.db.queue_tables  # Once, and not in each of the ten.
 
 def swarm(main):
     gate, opening = os.pipe()
