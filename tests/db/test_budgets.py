@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +25,14 @@ from kern.errors import BudgetExceededError
 from kern.local.postgres import EmbeddedPostgres
 from kern.run.budget import PERIODS, Budget, Period, period_at
 from kern.run.record import JournalRow
+
+
+@pytest.fixture(autouse=True)
+def _within_an_hour() -> None:
+    """Have no test see the end of an hour, with which counts begin anew."""
+    left = 3600 - time.time() % 3600
+    if left < 20:
+        time.sleep(left)
 
 
 def used(seq: int, cost: float, tokens: int = 0, run_id: str = "run") -> JournalRow:
@@ -348,7 +357,7 @@ async def test_what_is_journaled_is_counted_though_processes_are_killed(
 ) -> None:
     await shared_db.aset_budget(Budget("alice", cost=1e6))
     store = await shared_db.store()
-    names = [f"run {number}" for number in range(4)]
+    names = ["first", "second"]
     for name in names:
         await begin(store, name)
     processes = [spawn(CHARGE, *address(shared_db)) for _ in names]
@@ -372,9 +381,7 @@ async def test_what_is_journaled_is_counted_though_processes_are_killed(
     assert rows >= 40
 
 
-async def test_charges_of_many_users_at_once_lock_nobody_out(
-    shared_db: Database, store: Store
-) -> None:
+async def test_charges_of_many_users_at_once_lock_nobody_out(shared_db: Database) -> None:
     users = [f"user {number}" for number in range(5)]
     await shared_db.aset_budget(Budget(per="hour", cost=1e6))
     await shared_db.aset_budget(Budget(per="day", cost=1e6))

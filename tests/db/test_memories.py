@@ -243,7 +243,7 @@ async def test_changes_of_two_at_once_wait_for_each_other(
     async with store.pool.acquire() as other, other.transaction():
         await other.execute(locking, "1")
         own = asyncio.create_task(store.memories.apply(made))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             waits = "SELECT $1 = ANY(pg_blocking_pids(pid)) FROM pg_stat_activity"
             pid = other.get_server_pid()
             while not any(row[0] for row in await store.pool.fetch(waits, pid)):  # noqa: ASYNC110 # it says nothing

@@ -28,10 +28,10 @@ PASSWORD = "hunter2"
 )
 @pytest.mark.parametrize("query", ["", "?application_name=mine", "?sslmode=prefer"])
 async def test_a_url_of_any_driver_opens_the_database(
-    postgres: EmbeddedPostgres, table: str, scheme: str, query: str
+    postgres: EmbeddedPostgres, postgres_db: PostgresDb, scheme: str, query: str
 ) -> None:
     url = postgres.url.replace("postgresql", scheme, 1) + query
-    store = await PostgresDb(url, table).store()
+    store = await PostgresDb(url, postgres_db.session_table).store()
     assert await store.submit(new_run()) is not None
     assert await store.get("run") is not None
 

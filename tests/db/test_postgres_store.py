@@ -1,10 +1,11 @@
 """What only PostgreSQL does: transactions with the queue, connections that are lost and kept."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+from database_proxy import Proxy, proxy_to, through
 from stores import CLAIM, LEASE, Recorder, ending, execute, new_run, same, settled_as
 
 from kern.db.base import Store
@@ -31,49 +32,11 @@ def own_db(postgres: EmbeddedPostgres, table: str) -> PostgresDb:
     return PostgresDb(postgres.url, table, f"own_{table}")
 
 
-class Line:
-    """The way to a server, which can be cut."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._server: asyncio.Server | None = None
-        self.port = 0
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    def cut(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers |= {writer, back}
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
-        self._writers -= {writer, back}
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
-
-
 @pytest.fixture
-async def line(postgres: EmbeddedPostgres) -> AsyncIterator[Line]:
-    line = Line(postgres.port)
-    await line.open()
-    yield line
-    line.cut()
+def proxy(postgres: EmbeddedPostgres) -> Iterator[Proxy]:
+    """The way to the server, which can be cut."""
+    with proxy_to(postgres) as running:
+        yield running
 
 
 async def jobs(store: PostgresStore) -> list[str]:
@@ -229,11 +192,16 @@ async def test_a_statement_that_lost_a_deadlock_is_sent_again(
 # --- lost connections
 
 
-async def listeners(admin: asyncpg.Connection, store: PostgresStore) -> list[int]:
-    rows = await admin.fetch(
-        "SELECT pid FROM pg_stat_activity WHERE query LIKE $1", f"LISTEN%{store.names.channel}%"
-    )
-    return [row["pid"] for row in rows]
+async def listener_of(
+    admin: asyncpg.Connection, store: PostgresStore, but: int | None = None
+) -> int:
+    """Return which process of the server a store listens to, once it is that one alone."""
+    statement = "SELECT pid FROM pg_stat_activity WHERE query LIKE $1"
+    async with asyncio.timeout(20):
+        while True:
+            rows = await admin.fetch(statement, f"LISTEN%{store.names.channel}%")
+            if len(rows) == 1 and rows[0]["pid"] != but:
+                return int(rows[0]["pid"])
 
 
 async def test_a_listener_that_lost_its_connection_comes_back(
@@ -243,13 +211,13 @@ async def test_a_listener_that_lost_its_connection_comes_back(
     await store.submit(new_run(lease=LEASE))
     recorder = Recorder()
     await store.listen(recorder)
+    pid = await listener_of(admin, store)
     for _ in range(2):
-        [pid] = await listeners(admin, store)
         assert await admin.fetchval("SELECT pg_terminate_backend($1)", pid)
         await recorder.gets(RESYNC)
         await store.cancel("run")
         await recorder.gets(CANCEL)
-        assert await listeners(admin, store) != [pid]
+        pid = await listener_of(admin, store, but=pid)
 
 
 async def test_a_store_works_on_after_every_connection_was_lost(
@@ -272,24 +240,20 @@ async def test_a_store_works_on_after_every_connection_was_lost(
     assert await store.claim("run", CLAIM) is not None
 
 
-async def test_a_server_that_was_away_is_found_again(
-    postgres: EmbeddedPostgres, table: str, line: Line
-) -> None:
-    url = postgres.url.replace(str(postgres.port), str(line.port))
-    database = PostgresDb(url, table)
-    store = await opened(database)
+async def test_a_server_that_was_away_is_found_again(postgres_db: PostgresDb, proxy: Proxy) -> None:
+    store = await opened(through(proxy, postgres_db.session_table))
     await store.submit(new_run(lease=LEASE))
     recorder = Recorder()
     await store.listen(recorder)
 
-    line.cut()
+    proxy.cut()
     for _ in range(2):
-        with pytest.raises(DatabaseUnavailableError, match=f"127.0.0.1:{line.port}"):
+        with pytest.raises(DatabaseUnavailableError, match=f"127.0.0.1:{proxy.port}"):
             await store.get("run")
     with pytest.raises(DatabaseUnavailableError):
         await store.settle(ending())
 
-    await line.open()
+    proxy.mend()
     await recorder.gets(RESYNC)
     assert await store.cancel("run")
     await recorder.gets(CANCEL)
@@ -359,7 +323,7 @@ async def test_who_begins_to_watch_a_run_that_is_being_settled_is_shown_its_end(
             f"UPDATE {store.names.runs} SET status = 'COMPLETED' WHERE run_id = 'run'"
         )
         watching = asyncio.create_task(store.watch("run"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = $1::xid"
             own = await admin.fetchval("SELECT pg_current_xact_id()::xid")
             while not await admin.fetchval(waits, own):  # noqa: ASYNC110 # it has no event

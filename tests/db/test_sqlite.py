@@ -516,7 +516,6 @@ async def test_memory_is_shared_between_threads() -> None:
 # --- the end of the interpreter
 
 
-@pytest.mark.parametrize("where", ["file", "memory"])
 @pytest.mark.parametrize(
     "ending",
     [
@@ -528,20 +527,20 @@ async def test_memory_is_shared_between_threads() -> None:
     ],
 )
 async def test_the_interpreter_ends_with_a_database_open(
-    sqlite_db: SqliteDb, spawn: Spawn, where: str, ending: str
+    sqlite_db: SqliteDb, spawn: Spawn, ending: str
 ) -> None:
     script = f"""{OPEN}
 import threading
 from kern.db.in_memory import InMemoryDb
 
 used = threading.Event()
-if {where == "memory"}:
-    db = InMemoryDb()
+databases = (db, InMemoryDb())
 
 async def use():
-    store = await db.store()
-    await store.listen(lambda signal: None)
-    await store.submit(NewRun("run", "session", "agent", None, "{{}}"))
+    for each in databases:
+        store = await each.store()
+        await store.listen(lambda signal: None)
+        await store.submit(NewRun("run", "session", "agent", None, "{{}}"))
     used.set()
 
 async def stay():

@@ -38,7 +38,7 @@ async def begin():
 
 asyncio.run(begin())
 threading.Thread(target=busy, daemon=True).start()
-for number in range(20):
+for number in range(int(os.environ["FORKS"])):
     if not (pid := os.fork()):
         asyncio.run(child(number))
         os._exit(0)
@@ -49,17 +49,18 @@ os._exit(0)
 """
 
 
+@pytest.mark.parametrize("forks", [8, pytest.param(40, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("where", ["file", "memory"])
 async def test_the_child_of_a_fork_uses_the_database_as_its_own(
-    sqlite_db: SqliteDb, spawn: Spawn, where: str
+    sqlite_db: SqliteDb, spawn: Spawn, where: str, forks: int
 ) -> None:
     """Also while a thread of the parent is at work, and it loses nothing that it has written."""
     path, table = address(sqlite_db)
-    process = spawn(FORKS, path if where == "file" else ":memory:", table)
+    process = spawn(FORKS, path if where == "file" else ":memory:", table, FORKS=str(forks))
     assert await asyncio.to_thread(process.wait, 50) == 0
     if where == "file":
         store = await sqlite_db.store()
-        children = [await store.get(f"child-{number}") for number in range(20)]
+        children = [await store.get(f"child-{number}") for number in range(forks)]
         assert all(children)
         [check] = await execute(
             store, "SELECT integrity_check AS found FROM pragma_integrity_check"

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+import pytest
 from deliveries import Deliveries
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -552,13 +553,19 @@ def explore(database: Database, examples: int) -> None:
         )
 
 
-def test_memory_keeps_the_promises_in_any_order(table: str) -> None:
-    explore(InMemoryDb(table), examples=30)
+NIGHTLY = [pytest.mark.nightly, pytest.mark.timeout(1200)]
 
 
-def test_sqlite_keeps_the_promises_in_any_order(sqlite_db: SqliteDb) -> None:
-    explore(sqlite_db, examples=6)
+@pytest.mark.parametrize("examples", [15, pytest.param(300, marks=NIGHTLY)])
+def test_memory_keeps_the_promises_in_any_order(table: str, examples: int) -> None:
+    explore(InMemoryDb(table), examples)
 
 
-def test_postgres_keeps_the_promises_in_any_order(postgres_db: PostgresDb) -> None:
-    explore(postgres_db, examples=10)
+@pytest.mark.parametrize("examples", [6, pytest.param(100, marks=NIGHTLY)])
+def test_sqlite_keeps_the_promises_in_any_order(sqlite_db: SqliteDb, examples: int) -> None:
+    explore(sqlite_db, examples)
+
+
+@pytest.mark.parametrize("examples", [6, pytest.param(100, marks=NIGHTLY)])
+def test_postgres_keeps_the_promises_in_any_order(postgres_db: PostgresDb, examples: int) -> None:
+    explore(postgres_db, examples)

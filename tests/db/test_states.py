@@ -7,7 +7,7 @@ from contextlib import closing
 
 import asyncpg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from stores import CLAIM, LOST, OPEN, Spawn, address, ending, new_run, same, sweep
@@ -25,6 +25,8 @@ from kern.local.postgres import EmbeddedPostgres
 from kern.run.base import RunStatus
 from kern.run.record import JournalRow
 from kern.run.state import StatePatch, values_of
+
+EXAMPLES = 20
 
 
 def row(seq: int, patch: StatePatch | None, run_id: str = "run") -> JournalRow:
@@ -208,6 +210,7 @@ async def test_runs_that_change_different_keys_lose_nothing_whatever_their_order
 
     loop = asyncio.get_running_loop()
 
+    @settings(max_examples=EXAMPLES)
     @given(st.lists(st.lists(st.tuples(st.integers(0, 2), patches), max_size=3), max_size=5))
     def each(steps: list[list[tuple[int, StatePatch]]]) -> None:
         asyncio.run_coroutine_threadsafe(check(steps), loop).result(30)
@@ -285,6 +288,7 @@ async def test_any_json_comes_back_as_it_was(db: Database) -> None:
 
     loop = asyncio.get_running_loop()
 
+    @settings(max_examples=EXAMPLES)
     @given(st.dictionaries(texts, json_values, max_size=3))
     def each(value: dict[str, object]) -> None:
         asyncio.run_coroutine_threadsafe(check(value), loop).result(30)

@@ -66,8 +66,8 @@ async def test_history_is_of_an_agent_and_a_user_and_looked_for_among_the_last_r
         await store.settle(ending(run_id, output=f'"{run_id}"'))
 
     await add("first", user_id="alice")
-    for number in range(NEWEST - 3):
-        await store.submit(new_run(f"other {number}", agent_id="other"))
+    others = [new_run(f"other {number}", agent_id="other") for number in range(NEWEST - 3)]
+    await asyncio.gather(*map(store.submit, others))
     await add("bob's", user_id="bob")
     await add("nobody's", user_id=None)
     await store.submit(new_run("now", user_id="alice"))

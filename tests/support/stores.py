@@ -54,6 +54,9 @@ db = Db(*sys.argv[1:])
 SWARM = f"""{OPEN}
 import os, traceback
 
+if "://" in sys.argv[1]:
+    import kern.db.queue_tables  # Once, and not in each of the ten.
+
 def swarm(main):
     gate, opening = os.pipe()
     children = []

@@ -50,16 +50,9 @@ def test_a_filter_goes_to_json_and_back(condition: FilterExpr) -> None:
     assert filter_of(condition.to_dict()) == condition
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(cases=st.lists(st.tuples(filters, known), min_size=8, max_size=8))
-def test_databases_find_what_filters_match(
-    postgres: EmbeddedPostgres, cases: list[tuple[FilterExpr, dict[str, Any]]]
-) -> None:
-    async def check() -> None:
+@pytest.mark.parametrize("examples", [15, pytest.param(300, marks=pytest.mark.nightly)])
+def test_databases_find_what_filters_match(postgres: EmbeddedPostgres, examples: int) -> None:
+    async def check(cases: list[tuple[FilterExpr, dict[str, Any]]]) -> None:
         embedder = WordsEmbedder(2)
         for vectors in (
             PgVector("filtered", "vectors", postgres.url, embedder),
@@ -77,7 +70,12 @@ def test_databases_find_what_filters_match(
                 assert found == expected, (vectors, condition, [each for _, each in cases])
             await vectors.aclose()
 
-    asyncio.run(check())
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(cases=st.lists(st.tuples(filters, known), min_size=8, max_size=8))
+    def each(cases: list[tuple[FilterExpr, dict[str, Any]]]) -> None:
+        asyncio.run(check(cases))
+
+    each()
 
 
 async def test_as_many_values_are_compared_with_as_are_allowed(vectors: VectorDb) -> None:
