@@ -60,7 +60,7 @@ ASYNCHRONOUS = f"""{PRELUDE}
 async def use(name):
     print(name, (await agent.arun("Hi")).content, flush=True)
     run = await agent.arun("Hi", background=True)
-    print(name, (await agent.await_run(run.run_id, 5)).content, flush=True)
+    print(name, (await agent.await_run(run.run_id, 30)).content, flush=True)
 
 asyncio.run(use("parent"))
 in_child(lambda: asyncio.run(use("child")))
@@ -72,7 +72,7 @@ run = agent.run("Take long", background=True)
 sys.stdin.readline()
 in_child(lambda: print("child", agent.run("Hi").content, flush=True))
 print("forked", flush=True)
-print("parent", agent.wait_run(run.run_id, 10).content, flush=True)
+print("parent", agent.wait_run(run.run_id, 30).content, flush=True)
 """
 
 
