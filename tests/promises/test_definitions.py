@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from elsewhere import Elsewhere
-from load import all_ended, ended, status_of, submit
+from load import all_asked, all_ended, ended, status_of, submit
 
 from kern.agent import Agent
 from kern.agent.serving import serve
@@ -300,8 +300,8 @@ async def test_a_process_does_not_execute_others_runs_with_what_may_be_a_callers
             assert (await ended(each, name)).status is RunStatus.completed
         if when == "before":
             await submit_elsewhere(elsewhere, "theirs")
-    with pytest.raises(TimeoutError):
-        await server.wait_for_requests(2 * len(here) + 1, timeout=1)
+    await asyncio.sleep(1)  # Two heartbeats; its own runs may be begun again on a busy machine.
+    assert "theirs" not in all_asked(server.requests)
     assert await status_of(plain, "theirs") is RunStatus.pending
     async with serving(plain):
         assert (await ended(plain, "theirs")).status is RunStatus.completed
