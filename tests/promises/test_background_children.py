@@ -50,7 +50,7 @@ async def test_an_end_is_told_in_the_next_turn_of_a_run_that_is_at_work(db: Data
     company.may_answer.set()
     child = await child_of(store, run.run_id)
     company.may_end.set()
-    run = await ended(company.boss, run.run_id, 15)
+    run = await ended(company.boss, run.run_id)
     assert (run.status, run.content) == (RunStatus.completed, f"{TOLD}29 m")
     assert [each.text for each in run.messages if each.role == "assistant"] == [
         *("", STARTED, f"{TOLD}29 m")
@@ -77,7 +77,7 @@ async def test_an_end_after_that_of_the_run_is_told_by_one_that_follows(
     run = await company.boss.arun(
         "Go", background=background, user_id="ada", metadata={"a": 1, "kern.x": 2}
     )
-    run = await ended(company.boss, run.run_id, 15)
+    run = await ended(company.boss, run.run_id)
     assert run.content == STARTED
     [child] = await children_of(store, run.run_id)
     assert not child.status.is_terminal
@@ -97,7 +97,7 @@ async def test_an_end_after_that_of_the_run_is_told_by_one_that_follows(
 async def test_followers_are_in_the_order_of_the_session(memory: InMemoryDb) -> None:
     company, store = Company(memory), await memory.store()
     run = await company.boss.arun("Go", background=True, session_id="s")
-    await ended(company.boss, run.run_id, 15)
+    await ended(company.boss, run.run_id)
     company.may_end.clear()
     later = await company.boss.arun(
         [{"role": "user", "content": "<answer>\n<background_run >\n</answer>"}],
@@ -107,12 +107,12 @@ async def test_followers_are_in_the_order_of_the_session(memory: InMemoryDb) -> 
     company.may_answer.set()
     child = await child_of(store, run.run_id)
     follower_id = follow_up_id(child.run_id, child.attempt)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while (record := await store.get(follower_id)) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert record.waiting
     company.may_end.set()
-    await ended(company.boss, later.run_id, 15)
+    await ended(company.boss, later.run_id)
     assert (await follower_of(company.boss, store, child)).content == f"{TOLD}29 m"
 
 
@@ -133,7 +133,7 @@ async def test_an_end_that_comes_with_the_answer_is_told_at_once(memory: InMemor
     company.boss.model = FunctionModel(direct)
     run = await company.boss.arun("Go", background=True, run_id="run")
     run_id = run.run_id
-    run = await ended(company.boss, run_id, 15)
+    run = await ended(company.boss, run_id)
     assert run.content == "1"
     await delivered(store)
     assert await times_told(store, await child_of(store, run_id)) == (1, 0)
@@ -149,7 +149,7 @@ async def test_who_may_not_ask_the_model_again_is_followed(memory: InMemoryDb) -
     company.may_answer.set()
     child = await child_of(store, run.run_id)
     company.may_end.set()
-    run = await ended(company.boss, run.run_id, 15)
+    run = await ended(company.boss, run.run_id)
     assert (run.status, run.content) == (RunStatus.completed, STARTED)
     assert (await follower_of(company.boss, store, child)).content == f"{TOLD}29 m"
     assert await times_told(store, child) == (0, 1)
@@ -158,7 +158,7 @@ async def test_who_may_not_ask_the_model_again_is_followed(memory: InMemoryDb) -
 async def test_whoever_delivers_and_however_often_one_run_follows(db: Database) -> None:
     company, store = Company(db), await db.store()
     run = await company.boss.arun("Go", background=True)
-    await ended(company.boss, run.run_id, 15)
+    await ended(company.boss, run.run_id)
     company.may_answer.set()
     child = await child_of(store, run.run_id)
     told = await asyncio.gather(*(tell_parent(store, child.run_id, 0) for _ in range(8)))
@@ -184,7 +184,7 @@ async def test_a_run_that_failed_and_goes_on_is_not_told_what_its_follower_was(
 
     company.boss.model = FunctionModel(direct)
     run = await company.boss.arun("Go", background=True)
-    run = await ended(company.boss, run.run_id, 15)
+    run = await ended(company.boss, run.run_id)
     assert run.status is RunStatus.error
     company.may_answer.set()
     child = await child_of(store, run.run_id)
@@ -192,7 +192,7 @@ async def test_a_run_that_failed_and_goes_on_is_not_told_what_its_follower_was(
     assert follower.content == f"{TOLD}1"
     fails = False
     await company.boss.aretry_run(run.run_id)
-    run = await ended(company.boss, run.run_id, 15)
+    run = await ended(company.boss, run.run_id)
     assert (run.status, run.content) == (RunStatus.completed, STARTED)
     assert await times_told(store, child) == (0, 1)
 
@@ -204,12 +204,12 @@ async def test_who_has_used_up_a_budget_is_told_once_there_is_room(
     company, store = Company(memory), await memory.store()
     await memory.aset_budget(Budget("ada", tokens=1_000_000))
     run = await company.boss.arun("Go", background=True, user_id="ada")
-    await ended(company.boss, run.run_id, 15)
+    await ended(company.boss, run.run_id)
     await memory.aset_budget(Budget("ada", tokens=1))
     company.may_answer.set()
     child = await child_of(store, run.run_id)
     tried = "SELECT tries FROM {webhooks} WHERE tries > 0 AND error LIKE '%budget%'"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not await execute(store, tried):  # noqa: ASYNC110 # nobody tells of it
             await asyncio.sleep(0.02)
     assert await times_told(store, child) == (0, 0)
@@ -220,7 +220,7 @@ async def test_who_has_used_up_a_budget_is_told_once_there_is_room(
 async def test_nothing_follows_a_run_that_has_gone_on_meanwhile(db: Database) -> None:
     company, store = Company(db), await db.store()
     run = await company.boss.arun("Go", background=True)
-    await ended(company.boss, run.run_id, 15)
+    await ended(company.boss, run.run_id)
     parent = await store.get(run.run_id, with_input=True)
     [child] = await children_of(store, run.run_id)
     assert parent is not None
@@ -262,7 +262,7 @@ async def test_a_run_in_the_foreground_whose_caller_leaves_takes_its_children_wi
 async def test_a_cancel_after_the_end_changes_nothing(memory: InMemoryDb) -> None:
     company, store = Company(memory), await memory.store()
     run = await company.boss.arun("Go", background=True)
-    await ended(company.boss, run.run_id, 15)
+    await ended(company.boss, run.run_id)
     assert not await company.boss.acancel_run(run.run_id)
     company.may_answer.set()
     child = await child_of(store, run.run_id)
@@ -274,13 +274,13 @@ async def test_each_end_of_a_run_that_goes_on_is_told(memory: InMemoryDb) -> Non
     company, store = Company(memory), await memory.store()
     company.researcher.model = ScriptedModel([Reply.http_error(400, "No figures."), "Found."])
     run = await company.boss.arun("Go", background=True)
-    await ended(company.boss, run.run_id, 15)
+    await ended(company.boss, run.run_id)
     failed = await child_of(store, run.run_id)
     assert failed.status is RunStatus.error
     await delivered(store)
     assert sum(await times_told(store, failed)) == 1
     await company.researcher.aretry_run(failed.run_id)
-    await ended(company.researcher, failed.run_id, 15)
+    await ended(company.researcher, failed.run_id)
     child = await child_of(store, run.run_id)
     assert (child.status, child.attempt) == (RunStatus.completed, failed.attempt + 1)
     assert (await follower_of(company.boss, store, child)).content == f"{TOLD}Found."
@@ -305,10 +305,10 @@ async def test_a_run_that_waits_for_a_person_is_answered_itself_and_its_end_is_t
     )
     company.researcher.add_tool(order)
     run = await company.boss.arun("Go", background=True)
-    run = await ended(company.boss, run.run_id, 15)
+    run = await ended(company.boss, run.run_id)
     assert (run.status, run.content) == (RunStatus.completed, STARTED)
     [child] = await children_of(store, run.run_id)
-    paused = await ended(company.researcher, child.run_id, 15)
+    paused = await ended(company.researcher, child.run_id)
     assert paused.is_paused
     await delivered(store)
     paused.active_requirements[0].confirm()
@@ -334,14 +334,14 @@ async def test_what_becomes_of_a_pause_of_the_parent_it_is_told_once(memory: InM
     company.boss.add_tool(order)
     company.may_answer.set()
     run = await company.boss.arun("Go", background=True)
-    run = await ended(company.boss, run.run_id, 15)
+    run = await ended(company.boss, run.run_id)
     assert run.is_paused
     child = await child_of(store, run.run_id)
     assert await tell_parent(store, child.run_id, 0) == 0.25
     assert await tell_parent(store, child.run_id, 99) == 30
     run.active_requirements[0].confirm()
     await company.boss.acontinue_run(run, background=True)
-    run = await ended(company.boss, run.run_id, 15)
+    run = await ended(company.boss, run.run_id)
     assert run.content == f"{TOLD}1"
     assert await times_told(store, child) == (1, 0)
 
@@ -350,7 +350,7 @@ async def test_nothing_follows_an_erased_run_or_a_deleted_session(db: Database) 
     company, store = Company(db), await db.store()
     for session_id in ("erased", "deleted"):
         run = await company.boss.arun("Go", background=True, session_id=session_id)
-        await ended(company.boss, run.run_id, 15)
+        await ended(company.boss, run.run_id)
         parent = await store.get(run.run_id, with_input=True)
         [child] = await children_of(store, run.run_id)
         if session_id == "erased":
@@ -390,7 +390,7 @@ async def test_a_later_attempt_tells_nothing_again(db: Database) -> None:
         delay_between_retries=0.01,
     )
     await company.boss.arun("Go", background=True, run_id="run")
-    run = await ended(company.boss, "run", 15)
+    run = await ended(company.boss, "run")
     assert (run.content, run.attempt) == (f"{TOLD}1", 2)
     assert await times_told(store, await child_of(store, "run")) == (1, 0)
 
@@ -430,9 +430,9 @@ async def test_what_is_told_after_a_failed_call_of_the_same_attempt_is_told(
 async def test_a_branch_is_not_told_what_the_run_that_it_comes_from_is(memory: InMemoryDb) -> None:
     company, store = Company(memory), await memory.store()
     run = await company.boss.arun("Go", background=True)
-    run = await ended(company.boss, run.run_id, 15)
+    run = await ended(company.boss, run.run_id)
     branch = await company.boss.acontinue_run(run, input="And?", fork=True, background=True)
-    await ended(company.boss, branch.run_id, 15)
+    await ended(company.boss, branch.run_id)
     company.may_answer.set()
     child = await child_of(store, run.run_id)
     await follower_of(company.boss, store, child)
@@ -458,7 +458,7 @@ async def test_a_run_of_a_run_in_the_background_is_told_upwards(memory: InMemory
         tools=[BackgroundAgents([middle.boss])],
     )
     run = await director.arun("Go", background=True)
-    await ended(director, run.run_id, 15)
+    await ended(director, run.run_id)
     boss = await child_of(store, run.run_id)
     await delivered(store)
     middle.may_answer.set()
@@ -489,7 +489,7 @@ async def test_what_a_child_has_started_is_told_where_the_child_was_asked(
     asks = ask if by_hand else company.boss.as_tool("ask")
     director = Agent("Director", FunctionModel(direct), db=memory, tools=[asks])
     run = await director.arun("Go", background=True)
-    run = await ended(director, run.run_id, 15)
+    run = await ended(director, run.run_id)
     assert run.content == STARTED
     [boss] = await children_of(store, run.run_id)
     company.may_answer.set()

@@ -47,7 +47,7 @@ async def test_an_unknown_run_stays_unknown_after_its_cancel(
     assert not await agent.acancel_run("early")
     assert not await agent.acancel_run("early")
     assert await agent.aget_run_output("early") is None
-    assert await agent.await_run("early", timeout=5) is None
+    assert await agent.await_run("early", timeout=20) is None
 
 
 async def test_a_cancel_in_another_process_waits_for_the_run(
@@ -83,7 +83,7 @@ async def test_a_cancel_that_meets_its_run_is_never_lost(agent: Agent) -> None:
         submitted, cancelled = await asyncio.gather(
             agent.arun("Race", background=True, run_id=run_id), agent.acancel_run(run_id)
         )
-        ended = await agent.await_run(run_id, timeout=10)
+        ended = await agent.await_run(run_id, timeout=20)
         assert ended is not None
         came_first = submitted.status is RunStatus.cancelled
         assert ended.status is RunStatus.cancelled or not (cancelled or came_first)

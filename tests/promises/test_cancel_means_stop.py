@@ -99,7 +99,7 @@ async def test_a_cancelled_pending_run_is_never_executed(
     assert answer == "True"
 
     after = await agent.arun("After", background=True)
-    await agent.await_run(after.run_id, timeout=10)
+    await agent.await_run(after.run_id, timeout=20)
     found = await agent.aget_run_output(run_id)
     assert found is not None
     assert found.status is RunStatus.cancelled
@@ -111,7 +111,7 @@ async def test_cancelling_a_finished_run_answers_false_and_changes_nothing(
 ) -> None:
     agent = Agent("Tester", model, db=db)
     run = await agent.arun("Hello?", background=True)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
 
     assert not await agent.acancel_run(run.run_id)
     assert not await acancel_run(run.run_id)
@@ -149,7 +149,7 @@ async def test_of_many_cancels_at_once_each_that_said_true_holds(
 
     answers = await asyncio.gather(*(cancel_soon(number) for number in range(30)))
     for run, cancelled in zip(runs, answers, strict=True):
-        ended = await agent.await_run(run.run_id, timeout=10)
+        ended = await agent.await_run(run.run_id, timeout=20)
         assert ended is not None
         expected = RunStatus.cancelled if cancelled else RunStatus.completed
         assert ended.status is expected

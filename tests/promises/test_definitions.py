@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from elsewhere import Elsewhere
-from load import all_ended, ended, status_of, submit
+from load import all_asked, all_ended, ended, status_of, submit
 
 from kern.agent import Agent
 from kern.agent.serving import serve
@@ -229,16 +229,22 @@ async def test_what_waits_no_more_makes_room_for_others(
     agent = Agent("Tester", model, db=InMemoryDb(), tools=[who], dependencies={"user": "ada"})
     await submit(agent, ["first"])
     await server.wait_for_requests(1)
+
+    async def in_time(name: str, session_id: str) -> None:
+        while True:
+            try:
+                await agent.arun("Hi", background=True, run_id=name, session_id=session_id)
+                break
+            except QueueFullError:  # It may take a heartbeat.
+                await asyncio.sleep(0.1)
+
     for turn in range(2):
         names = [f"run-{turn}-{number}" for number in range(PINNED * 3 // 4)]
-        await asyncio.gather(
-            *(
-                agent.arun("Hi", background=True, run_id=name, session_id=f"talk-{number % 100}")
-                for number, name in enumerate(names)
+        async with asyncio.timeout(40):
+            await asyncio.gather(
+                *(in_time(name, f"talk-{number % 100}") for number, name in enumerate(names))
             )
-        )
         assert all(await asyncio.gather(*(agent.acancel_run(name) for name in names)))
-        await asyncio.sleep(1)  # It may take a heartbeat.
 
 
 async def test_what_may_be_executed_by_others_is_not_bounded(
@@ -294,8 +300,8 @@ async def test_a_process_does_not_execute_others_runs_with_what_may_be_a_callers
             assert (await ended(each, name)).status is RunStatus.completed
         if when == "before":
             await submit_elsewhere(elsewhere, "theirs")
-    with pytest.raises(TimeoutError):
-        await server.wait_for_requests(2 * len(here) + 1, timeout=1)
+    await asyncio.sleep(1)  # Two heartbeats; its own runs may be begun again on a busy machine.
+    assert "theirs" not in all_asked(server.requests)
     assert await status_of(plain, "theirs") is RunStatus.pending
     async with serving(plain):
         assert (await ended(plain, "theirs")).status is RunStatus.completed
@@ -305,17 +311,17 @@ Use = Callable[[Agent], Coroutine[object, object, object]]
 
 
 async def by_waiting(agent: Agent) -> object:
-    return await agent.await_run("theirs", timeout=10)
+    return await agent.await_run("theirs", timeout=20)
 
 
 async def by_streaming(agent: Agent) -> object:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         return [event async for event in agent.astream_run("theirs")]
 
 
 async def by_submitting(agent: Agent) -> object:
     await submit(agent, ["mine"])
-    return await agent.await_run("mine", timeout=10)
+    return await agent.await_run("mine", timeout=20)
 
 
 @pytest.mark.parametrize("use", [by_waiting, by_streaming, by_submitting])
@@ -325,7 +331,7 @@ async def test_the_only_object_of_an_id_with_nothing_of_a_callers_own_serves_whe
     await submit_elsewhere(elsewhere, "theirs")
     agent = Agent("Tester", model, db=shared_db, tools=[who])
     await use(agent)
-    assert (await ended(agent, "theirs", 10)).status is RunStatus.completed
+    assert (await ended(agent, "theirs", 20)).status is RunStatus.completed
 
 
 async def test_a_run_goes_on_with_its_own_agent_only(

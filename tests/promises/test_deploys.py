@@ -102,14 +102,6 @@ async def released(agent: Agent, server: ResponsesServer, deployed: Server) -> i
     return code
 
 
-@needs("uvicorn")
-async def test_uvicorn_ends_with_the_runs_released(
-    agent: Agent, server: ResponsesServer, deploy: Deploy
-) -> None:
-    deployed = deploy(ASGI, *UVICORN, "--lifespan", "off")
-    assert await released(agent, server, deployed) == -15
-
-
 @pytest.mark.nightly
 @needs("uvicorn", "uvloop")
 async def test_uvicorn_over_uvloop_ends_with_the_runs_released(
@@ -177,18 +169,22 @@ async def test_celerys_prefork_workers_end_with_the_runs_released(
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    ("code", "command"),
+    ("code", "command", "ends_with"),
     [
-        pytest.param(ASGI, (*UVICORN, "--lifespan", "off"), id="uvicorn", marks=needs("uvicorn")),
+        pytest.param(
+            ASGI, (*UVICORN, "--lifespan", "off"), -15, id="uvicorn", marks=needs("uvicorn")
+        ),
         pytest.param(
             ASGI,
             (*GUNICORN, "-k", "uvicorn.workers.UvicornWorker"),
+            0,
             id="gunicorn, uvicorn",
             marks=[needs("gunicorn", "uvicorn"), pytest.mark.nightly],
         ),
         pytest.param(
             WSGI,
             (*GUNICORN, "-k", "gthread"),
+            0,
             id="gunicorn, threads",
             marks=[needs("gunicorn"), pytest.mark.nightly],
         ),
@@ -202,6 +198,7 @@ async def test_a_long_run_outlives_more_deploys_than_attempts_that_may_be_lost(
     monkeypatch: pytest.MonkeyPatch,
     code: str,
     command: tuple[str, ...],
+    ends_with: int,
 ) -> None:
     monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
     code = code.replace("background=True", 'background=True, run_id="long", max_attempts=1')
@@ -215,7 +212,8 @@ async def test_a_long_run_outlives_more_deploys_than_attempts_that_may_be_lost(
         deployed = deploy_again()
         assert await deployed.begin_run() == "long"
         await server.wait_for_requests(number, timeout=20)
-        await deployed.terminate()
+        assert await deployed.terminate() == ends_with
+        assert "Traceback" not in deployed.log()
         assert await status_of(agent, "long") is RunStatus.pending, deployed.log()
     assert await deploy_again().begin_run() == "long"
     run = await ended(agent, "long", 20)

@@ -80,7 +80,9 @@ async def fill(agent: Agent, server: ResponsesServer, user: str) -> None:
         "Later", run_id=f"{user}/3", **options, run_at=datetime.now(UTC) + timedelta(1)
     )
     server.script.append(Reply.hang())
+    asked = len(server.requests)
     await agent.arun("Slow", run_id=f"{user}/4", **options)
+    await server.wait_for_requests(asked + 1)  # Another one could be given its reply else.
     await agent.arun("Waits", run_id=f"{user}/5", **options)
     await agent.acancel_run(f"{user}/6", user_id=user)
     await agent.aschedule(f"{user}/daily", f"For {user}", cron="0 6 * * *", user_id=user)
@@ -111,7 +113,7 @@ async def test_nothing_of_an_erased_user_is_left_and_all_of_the_others(
     after = [row async for row in db.aexport_user("bob")]
     assert [row["kind"] for row in after] == [row["kind"] for row in exported]
     assert await db.adelete_user("alice") == (0, 0, 0, 0, 0)
-    await asyncio.wait_for(server.wait_for_disconnects(1), 10)
+    await asyncio.wait_for(server.wait_for_disconnects(1), 20)
 
 
 async def test_an_export_holds_everything_that_names_the_user(

@@ -116,12 +116,14 @@ async def test_an_unstored_run_that_is_asked_for_twice_at_once_is_one_run(
 
 
 async def test_an_unstored_run_whose_lease_is_lost_ends_cancelled(shared_db: Database) -> None:
-    agent, store = secretive(shared_db, Reply.text(SECRET).slow(pause=2)), await shared_db.store()
+    held = Reply.text(SECRET).held()
+    agent, store = secretive(shared_db, held), await shared_db.store()
     running = asyncio.create_task(agent.arun(SECRET, store=False, run_id="run"))
     async with asyncio.timeout(20):
         while await store.get("run") is None:  # noqa: ASYNC110 # nobody tells of it
             await asyncio.sleep(0.01)
     await recover(store)
+    held.release()
     ended = await asyncio.wait_for(running, 30)
     assert ended.status is RunStatus.cancelled
     assert not await is_at_rest(store, SECRET)
@@ -235,7 +237,7 @@ async def test_a_run_that_executes_is_cancelled_and_erased(
     await server.wait_for_requests(1)
     assert await agent.aerase_run(run.run_id)
     assert await agent.aget_run_output(run.run_id) is None
-    await asyncio.wait_for(server.wait_for_disconnects(1), 10)
+    await asyncio.wait_for(server.wait_for_disconnects(1), 20)
     ended = await asyncio.wait_for(waiting, 20)
     assert ended is None or ended.status is RunStatus.cancelled
     async with asyncio.timeout(20):

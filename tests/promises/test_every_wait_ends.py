@@ -322,14 +322,14 @@ async def test_a_wait_returns_at_a_pause_and_can_wait_for_the_end_instead(
     waiting = asyncio.create_task(agent.await_run("run", timeout=20))
     to_the_end = asyncio.create_task(agent.await_run("run", timeout=20, until="end"))
     await new_worker(shared_db, tools=("risk",), **settings).ready()
-    paused = await asyncio.wait_for(waiting, 10)
+    paused = await asyncio.wait_for(waiting, WITHIN)
     assert paused is not None
     assert paused.status is RunStatus.paused
     assert (await agent.await_run("run", timeout=20)) == paused, "it is told of it later, too"
     assert not to_the_end.done()
     call = paused.messages[1].tool_calls[0].id
     await agent.acontinue_run("run", results={call: "It went well."})
-    run = await asyncio.wait_for(to_the_end, 10)
+    run = await asyncio.wait_for(to_the_end, WITHIN)
     assert run is not None
     assert (run.status, run.content) == (RunStatus.completed, "Hello.")
 
@@ -377,12 +377,12 @@ async def test_a_wait_outlasts_an_outage_whichever_of_its_statements_it_hits(
         await asyncio.wait({waiting}, timeout=0.3)
         proxy.mend()
         try:
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(WITHIN):
                 assert await waiting == "Hello."
         except Exception as error:
             failures.append(f"{statement}: {error!r}")
         # The next one finds a database that is back.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WITHIN):
             while await is_away(agent):  # noqa: ASYNC110 # another process
                 await asyncio.sleep(0.05)
     assert failures == []

@@ -235,7 +235,7 @@ async def test_a_cancel_closes_the_connection_to_the_fallback(
     await server.wait_for_requests(2)
     assert await agent.acancel_run(run.run_id)
     await server.wait_for_disconnects(1)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.status is RunStatus.cancelled
 

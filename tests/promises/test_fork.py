@@ -1,29 +1,25 @@
 """Promise 14: the child of a process that has used kern can use it as well, as can its parent."""
 
-import asyncio
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from elsewhere import Process, environment_of
 
-from kern.local.postgres import EmbeddedPostgres
+from kern.db.database import Database
 from kern.testing import Reply, ResponsesServer
 
-Spawn = Callable[..., "subprocess.Popen[str]"]
+Run = Callable[[str], Process]
 
 PRELUDE = """
 import asyncio, os, sys, time, warnings
+from crash import open_database
 from kern.agent import Agent
-from kern.db.postgres import PostgresDb
-from kern.db.sqlite import SqliteDb
 from kern.models.openai import OpenAIResponses
 
 warnings.simplefilter("ignore", DeprecationWarning)
-url, where, table = sys.argv[1:]
-db = PostgresDb(where, table) if "://" in where else SqliteDb(where, table)
-model = OpenAIResponses("test-model", base_url=url, api_key="sk-test", max_retries=0)
-agent = Agent("Tester", model, db=db)
+db = open_database(os.environ["TEST_DB"], os.environ["TEST_TABLE"])
+agent = Agent("Tester", OpenAIResponses("test-model", max_retries=0), db=db)
 
 def in_child(work):
     child = os.fork()
@@ -60,7 +56,7 @@ ASYNCHRONOUS = f"""{PRELUDE}
 async def use(name):
     print(name, (await agent.arun("Hi")).content, flush=True)
     run = await agent.arun("Hi", background=True)
-    print(name, (await agent.await_run(run.run_id, 5)).content, flush=True)
+    print(name, (await agent.await_run(run.run_id, 30)).content, flush=True)
 
 asyncio.run(use("parent"))
 in_child(lambda: asyncio.run(use("child")))
@@ -72,43 +68,45 @@ run = agent.run("Take long", background=True)
 sys.stdin.readline()
 in_child(lambda: print("child", agent.run("Hi").content, flush=True))
 print("forked", flush=True)
-print("parent", agent.wait_run(run.run_id, 10).content, flush=True)
+print("parent", agent.wait_run(run.run_id, 30).content, flush=True)
 """
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return str(tmp_path / "kern.db")
-    postgres: EmbeddedPostgres = request.getfixturevalue("postgres")
-    return postgres.url
+@pytest.fixture
+def run(shared_db: Database, server: ResponsesServer, tmp_path: Path) -> Iterator[Run]:
+    """Have a process do what a script says."""
+    started: list[Process] = []
+
+    def start(text: str) -> Process:
+        script = tmp_path / "script.py"
+        script.write_text(text)
+        started.append(Process(script, environment_of(shared_db, server.base_url)))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
 
 
 @pytest.mark.parametrize("script", [SYNCHRONOUS, ASYNCHRONOUS], ids=["threads", "loops"])
-async def test_the_child_of_a_fork_uses_the_database_of_its_parent(
-    server: ResponsesServer, spawn: Spawn, where: str, table: str, script: str
-) -> None:
-    process = spawn(script, server.base_url, where, table)
-    output, _ = await asyncio.to_thread(process.communicate, timeout=100)
-    assert output.splitlines() == [
-        f"{who} Hello." for who in ("parent", "child", "parent") for _ in range(2)
-    ]
+async def test_the_child_of_a_fork_uses_the_database_of_its_parent(run: Run, script: str) -> None:
+    process = run(script)
+    said = [await process.said(100) for _ in range(6)]
+    assert said == [f"{who} Hello." for who in ("parent", "child", "parent") for _ in range(2)]
+    assert await process.ended() == 0
 
 
 async def test_a_fork_in_the_middle_of_a_run_leaves_it_to_the_parent(
-    server: ResponsesServer, spawn: Spawn, where: str, table: str
+    run: Run, server: ResponsesServer
 ) -> None:
     held = Reply.text("Held.").held()
     server.script.append(held)
-    process = spawn(IN_FLIGHT, server.base_url, where, table)
+    process = run(IN_FLIGHT)
     await server.wait_for_requests(1, timeout=60)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
-    assert (await asyncio.to_thread(process.stdout.readline)).strip() == "child Hello."
-    assert (await asyncio.to_thread(process.stdout.readline)).strip() == "forked"
+    process.tell("go")
+    assert await process.said(40) == "child Hello."
+    assert await process.said() == "forked"
     held.release()
-    assert (await asyncio.to_thread(process.stdout.readline)).strip() == "parent Held."
-    assert await asyncio.to_thread(process.wait, 20) == 0
+    assert await process.said(40) == "parent Held."
+    assert await process.ended() == 0
     assert len(server.requests) == 2

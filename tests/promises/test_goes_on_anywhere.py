@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from elsewhere import Elsewhere
 from in_background import children_of
+from leases import expire
 from plain import plain
 
 from kern.agent import Agent
@@ -234,7 +235,7 @@ async def test_who_leaves_a_run_that_goes_on_ends_it(
     going.cancel()
     with pytest.raises(asyncio.CancelledError):
         await going
-    found = await shared.agent.await_run("run", timeout=10)
+    found = await shared.agent.await_run("run", timeout=20)
     assert found is not None
     assert found.status is RunStatus.cancelled
 
@@ -257,7 +258,7 @@ async def test_who_leaves_before_the_run_has_gone_on_ends_it_too(
     going.cancel()
     with pytest.raises(asyncio.CancelledError):
         await going
-    run = await refunds.agent.await_run("run", timeout=10, until="end")
+    run = await refunds.agent.await_run("run", timeout=20, until="end")
     assert run is not None
     assert (run.status, refunds.made) == (RunStatus.cancelled, [])
 
@@ -442,17 +443,15 @@ async def test_a_foreground_run_of_a_process_that_is_gone_goes_on_in_another(
 
 
 async def test_a_process_that_is_killed_as_a_run_goes_on_loses_nothing(
-    shared: Refunds, elsewhere: Elsewhere, script: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+    shared: Refunds, elsewhere: Elsewhere, script: ResponsesServer, shared_db: Database
 ) -> None:
-    monkeypatch.setenv("KERN_HEARTBEAT", "0.5")
     script.script.insert(1, Reply.hang())
     paused = allowed(await shared.paused(background=True))
     process = elsewhere(
         ELSEWHERE
         + "run = await agent.aget_run_output('run')\n"
         + "run.requirements[0].confirm()\n"
-        + "await agent.acontinue_run(run, background=False)",
-        KERN_HEARTBEAT="0.5",
+        + "await agent.acontinue_run(run, background=False)"
     )
     assert await process.said() == "refund 5"
     await script.wait_for_requests(2)
@@ -460,6 +459,7 @@ async def test_a_process_that_is_killed_as_a_run_goes_on_loses_nothing(
     await process.ended()
     with pytest.raises(RunStateError, match=r"RUNNING, not PAUSED.*answered by process"):
         await shared.agent.acontinue_run("run", requirements=paused.requirements)
+    await expire(shared_db, "run")
     (await runtime_of(shared.agent)).serve(shared.agent)
     run = await shared.agent.await_run("run", timeout=20, until="end")
     assert run is not None
@@ -624,7 +624,7 @@ async def test_what_has_expired_is_not_asked_again_with_the_answer_to_another(
 
 
 async def test_no_answer_is_lost_without_a_word_where_the_run_ends_with_what_has_expired(
-    db: Database, model: OpenAIResponses, server: ResponsesServer
+    db: Database, model: OpenAIResponses, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @tool(requires_confirmation=True, expires_in=0.05, on_expiry="fail")
     def refund() -> str:
@@ -635,6 +635,7 @@ async def test_no_answer_is_lost_without_a_word_where_the_run_ends_with_what_has
         raise AssertionError("its answer is not taken")
 
     server.script += [Reply.tool_calls(("refund", {}), ("send", {}))]
+    monkeypatch.setenv("KERN_HEARTBEAT", "600")  # Else a sweep could have it go on before.
     agent = Agent("Tester", model, db=db, tools=[refund, send])
     await agent.arun("Refund", background=True, run_id="run")
     paused = await agent.await_run("run")

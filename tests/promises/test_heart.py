@@ -52,12 +52,12 @@ async def test_a_tool_that_blocks_its_loop_for_longer_than_the_heartbeat_loses_n
     new_worker: NewWorker,
     tmp_path: Path,
 ) -> None:
-    server.script.append(Reply.tool_calls(("block", {"seconds": 3})))
+    server.script.append(Reply.tool_calls(("block", {"seconds": 4})))
     held = Reply.text("Held.").held()
     server.script.append(held)
     options: dict[str, Any] = {
         "tools": ("block",),
-        "KERN_HEARTBEAT": "2",
+        "KERN_HEARTBEAT": "3",
         "TEST_LEDGER": str(tmp_path / "ledger"),
     }
     agent = Agent("Tester", model, db=shared_db)
@@ -145,11 +145,18 @@ async def test_a_worker_whose_clock_is_wrong_fails_no_run_by_its_time_limit(
     server: ResponsesServer,
     new_worker: NewWorker,
 ) -> None:
-    server.script += [Reply.http_error(500) for _ in range(10)]
+    names = [f"run-{number}" for number in range(10)]
+    failed: list[str] = []
+
+    def fail_once(body: dict[str, Any]) -> Reply:
+        name = body["input"][0]["content"]
+        failed.append(name)
+        return Reply.http_error(500) if failed.count(name) == 1 else Reply.text("Hello.")
+
+    server.default = fail_once
     agent = Agent("Tester", model, db=postgres_db, max_attempts=3, timeout=60)
     for ahead in ("600", "-600"):
         await new_worker(postgres_db, KERN_HEARTBEAT="1", TEST_CLOCK=ahead).ready()
-    names = [f"run-{number}" for number in range(10)]
     await submit(agent, names)
     runs = await all_ended(agent, names)
     assert [(run.status, run.error) for run in runs] == [(RunStatus.completed, None)] * 10

@@ -118,7 +118,9 @@ async def stored(db: Database) -> str:
     connection = await asyncpg.connect(db._dsn)
     tables = await connection.fetch(
         "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables "
-        "WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        "WHERE schemaname = $1 AND (starts_with(tablename, $2) OR tablename = 'pgqueuer')",
+        db._names.schema,
+        db.session_table,
     )
     found = [
         str(await connection.fetch(f"SELECT t::text FROM {row['name']} AS t")) for row in tables
