@@ -1,4 +1,4 @@
-"""Promises 4, 10 and 16: a result of 50 MB costs its bytes once, and no row, and is told whole."""
+"""Promises 4, 10 and 16: a long result costs its bytes once, and no row, and is told whole."""
 
 import signal
 from datetime import UTC, datetime, timedelta
@@ -22,12 +22,12 @@ from kern.run.content import Blob, FilePart
 from kern.testing import Reply, ResponsesServer
 
 LINE = "A line of a report, with é, \U0001f600 and a zero: \x00.\n"
-LINES = 50_000_000 // len(LINE.encode()) + 1
+LINES = 5_000_000 // len(LINE.encode()) + 1
 CALL = Reply.tool_calls(("read", {}))
 
 BODY = f"""
 async def read() -> str:
-    return {LINE!r} * {LINES}
+    return {LINE!r} * int(os.environ["TEST_LINES"])
 
 model = OpenAIResponses("test-model", max_retries=0)
 await Agent("Tester", model, db=db, tools=[read]).arun("Read", background=True, run_id="run")
@@ -63,12 +63,22 @@ async def sizes(store: Store, run_id: str) -> tuple[int, int]:
     return sum(map(len, small)), int(str(row["size"] or 0))
 
 
-@pytest.mark.timeout(180)
-async def test_a_result_of_fifty_megabytes_costs_its_bytes_once_and_is_told_whole_after_a_kill(
-    shared_db: Database, model: OpenAIResponses, server: ResponsesServer, elsewhere: Elsewhere
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(LINES, id="5 MB"),
+        pytest.param(10 * LINES, id="50 MB", marks=[pytest.mark.nightly, pytest.mark.timeout(180)]),
+    ],
+)
+async def test_a_long_result_costs_its_bytes_once_and_is_told_whole_after_a_kill(
+    shared_db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    elsewhere: Elsewhere,
+    lines: int,
 ) -> None:
     server.script += [CALL, Reply.hang()]
-    process = elsewhere(BODY, KERN_IN_PROCESS_WORKER="1")
+    process = elsewhere(BODY, KERN_IN_PROCESS_WORKER="1", TEST_LINES=str(lines))
     await server.wait_for_requests(2, timeout=60)
     process.send(signal.SIGKILL)
     await process.ended()
@@ -82,7 +92,7 @@ async def test_a_result_of_fifty_megabytes_costs_its_bytes_once_and_is_told_whol
     output = await agent.await_run("run", timeout=60)
     assert output is not None
     assert (output.status, output.attempt) == (RunStatus.completed, 2)
-    text = LINE * LINES
+    text = LINE * lines
     assert told(server, 1) == told(server, 2) == text
     data = await agent.aget_blob("run", blob_of(output).hash)
     assert data.decode() == text
@@ -99,10 +109,10 @@ async def test_a_result_of_fifty_megabytes_costs_its_bytes_once_and_is_told_whol
 async def test_a_branch_is_told_the_whole_when_its_origin_is_gone(
     shared_db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
-    short = LINE * (LINES // 10)
+    text = LINE * (LINES // 2)
 
     async def read() -> str:
-        return short
+        return text
 
     agent = Agent("Tester", model, db=shared_db, tools=[read])
     server.script.append(CALL)
@@ -128,8 +138,8 @@ async def test_a_branch_is_told_the_whole_when_its_origin_is_gone(
     branch = await agent.await_run("branch", timeout=20)
     assert branch is not None
     assert branch.status is RunStatus.completed
-    assert [told(server, request) for request in (1, 2, 3)] == [short] * 3
-    assert (await agent.aget_blob("branch", blob.hash)).decode() == short
+    assert [told(server, request) for request in (1, 2, 3)] == [text] * 3
+    assert (await agent.aget_blob("branch", blob.hash)).decode() == text
 
 
 async def _end_long_ago(store: Store, run_id: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 
 import pytest
+from leases import expire
 from load import all_asked, all_ended, asked, ended, most_at_once, status_of, submit, waiting
 from stores import execute
 from workers import NewWorker
@@ -50,10 +51,7 @@ async def test_an_agent_executes_no_more_in_all_processes_than_it_is_allowed(
     monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
     server.default = held = Reply.text("Hello.").slow(0.02).held()
     agent = Agent("Tester", model, db=postgres_db)
-    for worker in [
-        new_worker(postgres_db, options={"max_concurrent_runs": 3}, KERN_HEARTBEAT="1")
-        for _ in range(2)
-    ]:
+    for worker in [new_worker(postgres_db, options={"max_concurrent_runs": 3}) for _ in range(2)]:
         await worker.ready()
     runs = await submit(agent, names("run", 20))
     await server.wait_for_requests(3, timeout=20)
@@ -145,16 +143,19 @@ async def test_a_lost_process_gives_its_users_places_back(
     server.script += [Reply.hang(), Reply.hang()]
     agent = Agent("Tester", model, db=shared_db)
     options = {"max_concurrent_runs_per_user": 2}
-    worker = await new_worker(shared_db, options=options, KERN_HEARTBEAT="1").ready()
+    worker = await new_worker(shared_db, options=options).ready()
     runs = await submit(agent, names("run", 5), user_id="ada")
     await server.wait_for_requests(2)
-    # It has acknowledged the entries of the others, which are lost with it for longer otherwise.
+    # It has seen that the others have to wait.
     store = await shared_db.store()
     async with asyncio.timeout(20):
         while len(await execute(store, _WAITING)) < 3:  # noqa: ASYNC110 # another process
             await asyncio.sleep(0.05)
     worker.send(signal.SIGKILL)
-    await new_worker(shared_db, options=options, KERN_HEARTBEAT="1").ready()
+    await worker.ended()
+    for run in runs:  # Also what it may not have acknowledged of those that wait.
+        await expire(shared_db, run.run_id)
+    await new_worker(shared_db, options=options).ready()
     assert {run.status for run in await all_ended(agent, runs)} == {RunStatus.completed}
     assert most_at_once(server.requests[2:]) <= 2
 

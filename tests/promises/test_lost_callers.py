@@ -54,7 +54,7 @@ async def test_a_run_of_a_killed_caller_goes_on_at_once(
             *(agent.acontinue_run("run", session_id="session") for _ in range(3)),
             return_exceptions=True,
         ),
-        10,
+        20,
     )
     ended = [each for each in answers if not isinstance(each, BaseException)]
     assert ended
@@ -87,7 +87,7 @@ async def test_who_waits_for_a_run_goes_on_with_it_once_its_caller_is_killed(
     await asyncio.wait({waiting}, timeout=0.7)
     process.send(signal.SIGKILL)
     await process.ended()
-    run = await asyncio.wait_for(waiting, 10)
+    run = await asyncio.wait_for(waiting, 20)
     assert (run.run_id, run.content, run.status) == ("run", "Hello.", RunStatus.completed)
 
 

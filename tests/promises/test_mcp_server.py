@@ -62,8 +62,7 @@ async def served(
 
 
 async def started(db: SqliteDb, says: ResponsesServer, directory: Path) -> Server:
-    environment = environment_of(db, says.base_url) | {"KERN_HEARTBEAT": "1"}
-    server = Server(directory, "", *SERVE, environment=environment)
+    server = Server(directory, "", *SERVE, environment=environment_of(db, says.base_url))
     async with asyncio.timeout(40):
         await server.begun()
     return server
@@ -76,7 +75,7 @@ async def asked(server: ResponsesServer, times: int) -> None:
 
 
 async def test_a_run_whose_server_is_killed_is_found_at_the_next_one(
-    served: list[Server], inner: SqliteDb, says: ResponsesServer, tmp_path: Path
+    served: list[Server], inner: SqliteDb, says: ResponsesServer
 ) -> None:
     """Its client has lost the connection, and has the run id of the first line of progress."""
     says.script += [Reply.hang(), Reply.text("At last.")]
@@ -101,9 +100,11 @@ async def test_a_run_whose_server_is_killed_is_found_at_the_next_one(
     [error] = await asyncio.gather(call, return_exceptions=True)
     assert isinstance(error, Exception)
     run_id = lines[0].rpartition(" ")[2]
-    served.append(await started(inner, says, tmp_path))
-    async with over_http(f"http://127.0.0.1:{served[1].port}") as client:
-        result = await client.call_tool("get_run", {"run_id": run_id, "wait": 30})
+    await expire(inner, run_id)
+    model = OpenAIResponses("test-model", base_url=says.base_url, api_key="k", max_retries=0)
+    with running(create_mcp_app([Agent("Tester", model, db=inner)])) as base:
+        async with over_http(base) as client:
+            result = await client.call_tool("get_run", {"run_id": run_id, "wait": 30})
     assert text(result) == "At last."
     assert about(result)["run_id"] == run_id
 

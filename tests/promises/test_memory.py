@@ -232,7 +232,7 @@ async def test_who_does_not_answer_in_time_costs_a_run_no_answer(
         memory_manager=MemoryManager(ScriptedModel([held])),
         update_memory_on_run=True,
         post_hooks=[hook(run_in_background=True)(note)],
-        timeout=1,
+        timeout=3,
     )
     run = await agent.arun("Hello")
     held.release()

@@ -3,34 +3,22 @@ tree is cancelled as a whole, also what is submitted after it."""
 
 import asyncio
 import random
-import subprocess
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from load import all_ended, ended, status_of
+from nested import delegates
 
 from kern.agent import Agent
+from kern.aio import threads
 from kern.db.database import Database
-from kern.errors import KernError
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
 from kern.testing import FunctionModel, Reply, ResponsesServer
 from kern.tools import tool
-
-Spawn = Callable[..., "subprocess.Popen[str]"]
-
-TREES = 200
-
-
-def delegates(body: dict[str, Any]) -> Reply:
-    """Have an agent with a tool call it once, then answer."""
-    done = any(each.get("type") == "function_call_output" for each in body["input"])
-    if done or not body.get("tools"):
-        return Reply.text("Done.")
-    return Reply.tool_calls((body["tools"][0]["name"], {}))
 
 
 def tree(db: Database, model: OpenAIResponses, depth: int, **options: Any) -> Agent:
@@ -128,137 +116,35 @@ async def test_parents_that_poll_have_their_children_executed(
     assert await runs_of(Agent("Parent", model, db=db, tools=[delegate]), 4) == DONE
 
 
-SYNCHRONOUS = """
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from kern.agent import Agent
-from kern.db.in_memory import InMemoryDb
-from kern.db.postgres import PostgresDb
-from kern.db.sqlite import SqliteDb
-from kern.models.openai import OpenAIResponses
-
-kind, url, where, table = sys.argv[1:]
-db = {{
-    "none": lambda: None,
-    "memory": InMemoryDb,
-    "sqlite": lambda: SqliteDb(where),
-    "postgres": lambda: PostgresDb(where, table),
-}}[kind]()
-model = OpenAIResponses("test-model", base_url=url, api_key="sk-test", max_retries=0)
-
-def look() -> str:
-    "Look it up."
-    return "found"
-
-inner = Agent("Inner", model, db=db, tools=[look])
-
-{tool}
-
-outer = Agent("Outer", model, db=db, tools=[delegate])
-with ThreadPoolExecutor({count}) as threads:
-    for run in threads.map(outer.run, ["Hi"] * {count}):
-        print(run.status, run.tools[0].result, flush=True)
-print("all", flush=True)
-"""
-
-WAITING_THREAD = '''
-def delegate() -> str:
-    """Have somebody else do it."""
-    return inner.run("Do it.").content or ""
-'''
-
-BLOCKED_LOOP = '''
-async def delegate() -> str:
-    """Have somebody else do it."""
-    return inner.run("Do it.").content or ""
-'''
-
-
-async def said(process: "subprocess.Popen[str]", timeout: float) -> list[str]:
-    """Return the lines that a script has printed by its end, or until it was killed for it."""
-    try:
-        output, _ = await asyncio.to_thread(process.communicate, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        output, _ = process.communicate()
-    return output.splitlines()
-
-
-@pytest.fixture
-def kind_of_db(request: pytest.FixtureRequest, tmp_path: Any, table: str) -> tuple[str, ...]:
-    """What a script takes for a database of a kind."""
-    where = str(tmp_path / "kern.db")
-    if request.param == "postgres":
-        where = request.getfixturevalue("postgres").url
-    return request.param, where, table
-
-
-@pytest.mark.parametrize("kind_of_db", ["none", "memory", "sqlite", "postgres"], indirect=True)
-async def test_synchronous_runs_within_synchronous_runs_end_however_many_they_are(
-    server: ResponsesServer, spawn: Spawn, kind_of_db: tuple[str, ...]
-) -> None:
-    server.default = delegates
-    kind, where, table = kind_of_db
-    script = SYNCHRONOUS.format(tool=WAITING_THREAD, count=60)
-    lines = await said(spawn(script, kind, server.base_url, where, table), 80)
-    assert lines == ["COMPLETED Done."] * 60 + ["all"]
-
-
-@pytest.mark.parametrize("kind_of_db", ["none", "sqlite"], indirect=True)
-async def test_a_synchronous_run_in_an_asynchronous_tool_is_refused_and_told_of_its_twin(
-    server: ResponsesServer, spawn: Spawn, kind_of_db: tuple[str, ...]
-) -> None:
-    server.default = delegates
-    kind, where, table = kind_of_db
-    script = SYNCHRONOUS.format(tool=BLOCKED_LOOP, count=1)
-    lines = await said(spawn(script, kind, server.base_url, where, table), 80)
-    assert len(lines) == 2, lines
-    assert "COMPLETED" in lines[0]
-    assert "arun" in lines[0]
-
-
-async def test_a_synchronous_run_on_a_loop_that_executes_runs_is_refused(
-    db: Database, model: OpenAIResponses, server: ResponsesServer
-) -> None:
-    server.default = delegates
-    inner = Agent("Inner", model, db=db)
-    errors: list[KernError] = []
-
-    async def delegate() -> str:
-        """Have somebody else do it."""
-        try:
-            inner.run("Do it.")
-        except KernError as error:
-            errors.append(error)
-        return "tried"
-
-    await Agent("Outer", model, db=db, tools=[delegate]).arun("Hi")
-    assert len(errors) == 1
-    assert "arun" in str(errors[0])
-
-
 async def test_a_time_limit_counts_the_call_and_not_the_wait_for_a_thread(
-    model: OpenAIResponses, server: ResponsesServer
+    model: OpenAIResponses, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = 120
-    server.script.append(Reply.tool_calls(*[("doze", {})] * calls))
-    pause = threading.Event()
+    monkeypatch.setattr(threads, "_threads", threads.Threads(usual=1, patience=60))
+    server.script.append(Reply.tool_calls(("doze", {}), ("blink", {})))
 
-    @tool(timeout=2.5)
     def doze() -> str:
-        """Take a second."""
-        pause.wait(1.0)
+        """Have the only thread for longer than the other call may take."""
+        time.sleep(2.5)
         return "rested"
 
-    run = await Agent("Tester", model, tools=[doze]).arun("Hi")
-    assert [each.result for each in run.tools] == ["rested"] * calls
+    @tool(timeout=2)
+    def blink() -> str:
+        """Take no time."""
+        return "blinked"
+
+    run = await Agent("Tester", model, tools=[doze, blink]).arun("Hi")
+    assert [each.result for each in run.tools] == ["rested", "blinked"]
 
 
+@pytest.mark.parametrize(
+    "trees", [60, pytest.param(400, marks=[pytest.mark.nightly, pytest.mark.timeout(300)])]
+)
 async def test_no_run_of_a_cancelled_tree_completes(
     db: Database,
     model: OpenAIResponses,
     server: ResponsesServer,
     monkeypatch: pytest.MonkeyPatch,
+    trees: int,
 ) -> None:
     monkeypatch.setenv("KERN_HEARTBEAT", "1")
     # The lowest level answers long after its root was cancelled.
@@ -290,12 +176,12 @@ async def test_no_run_of_a_cancelled_tree_completes(
         assert await root.acancel_run(name)
         assert (await ended(root, name, 20)).status is RunStatus.cancelled
 
-    names = [f"tree-{number}" for number in range(TREES)]
-    for first in range(0, TREES, 20):
+    names = [f"tree-{number}" for number in range(trees)]
+    for first in range(0, trees, 20):
         await asyncio.gather(*(one(name) for name in names[first : first + 20]))
     below = [name + suffix for name in names for suffix in ("/2", "/2/1")]
     found = [run for name in below if (run := await root.await_run(name, timeout=10)) is not None]
-    assert len(found) > TREES / 10, "hardly any tree had grown"
+    assert len(found) > trees / 10, "hardly any tree had grown"
     escaped = [run.run_id for run in found if run.status is not RunStatus.cancelled]
     assert escaped == []
 
@@ -362,7 +248,14 @@ async def test_what_a_task_submits_after_the_cancel_of_its_run_is_cancelled(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("place", ["instructions", "tools", "dependencies", "knowledge_retriever"])
+@pytest.mark.parametrize(
+    ("db", "place"),
+    [
+        *((each, "instructions") for each in ("postgres", "sqlite", "memory")),
+        *(("memory", "tools"), ("sqlite", "dependencies"), ("postgres", "knowledge_retriever")),
+    ],
+    indirect=["db"],
+)
 async def test_a_function_of_the_context_may_wait_for_a_run_though_all_slots_are_taken(
     db: Database, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

@@ -21,7 +21,7 @@ async def test_nothing_is_written_to_a_run_that_has_ended(
 ) -> None:
     agent = Agent("Tester", model, db=db)
     run = await agent.arun("Hello?", background=True)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     store = await db.store()
     record = await store.get(run.run_id, with_input=True)

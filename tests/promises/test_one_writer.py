@@ -286,7 +286,7 @@ async def test_a_claim_knows_of_every_row_that_the_attempt_before_it_has_written
     # The heir has connections of its own, so that it is not merely queued behind the sleeper.
     heir = same(db) if isinstance(db, PostgresDb | SqliteDb) else db
     other = await heir.store()
-    for number in range(12):
+    for number in range(6):
         run_id = f"run-{number}"
         await store.submit(new_run(run_id))
         assert await store.claim(run_id, LOST) is not None
@@ -306,7 +306,7 @@ async def test_a_claim_knows_of_every_row_that_the_attempt_before_it_has_written
 
         writing = asyncio.create_task(write_on())
         async with asyncio.timeout(20):
-            while len(written) < 10 + 3 * number:
+            while len(written) < 10 + 6 * number:
                 assert not writing.done()
                 await asyncio.sleep(0)
             # A sweep passes by a run that is just being written.

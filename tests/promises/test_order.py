@@ -82,11 +82,13 @@ async def test_the_turn_outlives_the_process_that_executes(
 ) -> None:
     monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
     server.script.append(Reply.hang())
-    first = await new_worker(shared_db, KERN_HEARTBEAT="1").ready()
+    first = await new_worker(shared_db).ready()
     runs = await submit(agent, NAMES, "talk")
     await server.wait_for_requests(1)
-    await new_worker(shared_db, KERN_HEARTBEAT="1").ready()
+    await new_worker(shared_db).ready()
     first.send(signal.SIGKILL)
+    await first.ended()
+    await expire(shared_db, "first")
 
     assert {run.status for run in await all_ended(agent, runs)} == {RunStatus.completed}
     assert all_asked(server.requests) == ["first", *NAMES]
@@ -165,7 +167,8 @@ async def test_a_delayed_run_blocks_nobody_and_takes_its_turn_when_it_is_due(
 ) -> None:
     held = Reply.text("Hello.").held()
     server.script.append(held)
-    soon = datetime.now(UTC) + timedelta(seconds=1)
+    # By then the first one has begun, on a slow machine too.
+    soon = datetime.now(UTC) + timedelta(seconds=3)
     await submit(tester, ["delayed"], "talk", run_at=soon)
     await submit(tester, ("first", "second"), "talk")
     await server.wait_for_requests(1)

@@ -33,6 +33,8 @@ WRITES, SURE_WRITES = 60, 30
 POINTS = [f"in {each}" for each in (*STEPS, *TURNS)] + [
     f"{when} write {number}" for number in range(1, WRITES + 1) for when in ("before", "after")
 ]
+SURE = len(POINTS) - 2 * (WRITES - SURE_WRITES)
+"""How many of the points come in each run."""
 AT_ONCE = 4
 
 
@@ -127,15 +129,15 @@ async def test_a_run_that_waits_for_people_survives_a_kill(
 ) -> None:
     # A few points on each of the databases; at night all of them.
     first = 0 if isinstance(shared_db, PostgresDb) else 7
-    await play_all(POINTS[first::13], shared_db, tmp_path)
+    await play_all(POINTS[first:SURE:16], shared_db, tmp_path)
 
 
 @pytest.mark.timeout(240)
 async def test_a_team_that_waits_for_people_survives_a_kill(
     shared_db: Database, tmp_path: Path
 ) -> None:
-    first = 5 if isinstance(shared_db, PostgresDb) else 11
-    await play_all([f"{each} as a team" for each in POINTS[first::15]], shared_db, tmp_path)
+    first = 5 if isinstance(shared_db, PostgresDb) else 13
+    await play_all([f"{each} as a team" for each in POINTS[first:SURE:16]], shared_db, tmp_path)
 
 
 @pytest.mark.nightly

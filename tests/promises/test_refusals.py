@@ -8,9 +8,10 @@ from typing import Any, cast
 import pytest
 from load import all_ended, ended, status_of, submit
 from stores import execute
-from workers import NewWorker, Worker
+from workers import NewWorker
 
 from kern.agent import Agent
+from kern.agent.serving import serve
 from kern.db.database import Database
 from kern.db.values import LOST_ATTEMPTS
 from kern.errors import ConfigurationError
@@ -18,7 +19,7 @@ from kern.models.openai import OpenAIResponses
 from kern.run.base import RunStatus
 from kern.testing import Reply, ResponsesServer
 
-RUNS = 20
+RUNS = 8
 
 UNABLE: dict[str, dict[str, Any]] = {
     "a tool less": {"tools": ("work",)},
@@ -42,19 +43,29 @@ def settings(tmp_path: Path) -> dict[str, str]:
 
 
 async def begun_and_released(
-    db: Database, agent: Agent, server: ResponsesServer, worker: Worker, names: list[str]
-) -> None:
-    """Have a worker begin runs, and release them in the middle of their calls."""
+    db: Database, model: OpenAIResponses, server: ResponsesServer, names: list[str]
+) -> Agent:
+    """Begin runs in this process, and release them in the middle of their calls."""
+    calls = list[str]()
+    under_way, stopping = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> str:
+        """Never end."""
+        calls.append("wait")
+        if len(calls) == len(names):
+            under_way.set()
+        await asyncio.Event().wait()
+        return "never"
+
     server.script += [Reply.tool_calls(("wait", {})) for _ in names]
+    agent = Agent("Tester", model, db=db, tools=[wait])
+    serving = asyncio.create_task(serve([agent], grace=0.0, stopping=stopping))
     await submit(agent, names)
-    await server.wait_until(lambda seen: all_answered(seen, len(names)), timeout=10)
-    worker.stop()
-    assert await worker.ended() == 0
+    await asyncio.wait_for(under_way.wait(), 20)
+    stopping.set()
+    await serving
     assert {await status_of(agent, name) for name in names} == {RunStatus.pending}
-
-
-def all_answered(server: ResponsesServer, count: int) -> bool:
-    return sum(each.finished is not None for each in server.requests) >= count
+    return agent
 
 
 async def refusal_of(db: Database, run_id: str) -> str | None:
@@ -70,18 +81,9 @@ async def counted(db: Database, what: str) -> int:
 
 
 @pytest.fixture
-async def refused(
-    shared_db: Database,
-    model: OpenAIResponses,
-    server: ResponsesServer,
-    new_worker: NewWorker,
-    settings: dict[str, str],
-) -> Agent:
+async def refused(shared_db: Database, model: OpenAIResponses, server: ResponsesServer) -> Agent:
     """Return the agent of a run that was released in the middle of a call."""
-    agent = Agent("Tester", model, db=shared_db)
-    able = await new_worker(shared_db, tools=("wait",), grace=0.5, **settings).ready()
-    await begun_and_released(shared_db, agent, server, able, ["run"])
-    return agent
+    return await begun_and_released(shared_db, model, server, ["run"])
 
 
 @pytest.mark.parametrize("unable", UNABLE)
@@ -93,14 +95,10 @@ async def test_one_good_worker_of_a_fleet_executes_what_the_others_cannot(
     settings: dict[str, str],
     unable: str,
 ) -> None:
-    agent = Agent("Tester", model, db=shared_db)
     names = [f"run-{number}" for number in range(RUNS)]
-    able = await new_worker(
-        shared_db, tools=("wait",), grace=0.5, **settings | {"KERN_CONCURRENCY": str(RUNS)}
-    ).ready()
-    await begun_and_released(shared_db, agent, server, able, names)
-    for _ in range(2):
-        await new_worker(shared_db, **UNABLE[unable] | settings).ready()
+    agent = await begun_and_released(shared_db, model, server, names)
+    for worker in [new_worker(shared_db, **UNABLE[unable] | settings) for _ in range(2)]:
+        await worker.ready()
     await new_worker(shared_db, tools=("wait",), **settings).ready()
     runs = await all_ended(agent, names, 40)
     assert [(run.status, run.error) for run in runs] == [(RunStatus.completed, None)] * RUNS
@@ -128,8 +126,6 @@ async def test_a_worker_without_a_key_fails_no_run_of_the_fleet(
 async def test_what_makes_every_run_fail_is_found_before_a_worker_is_ready(
     shared_db: Database, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kern.agent.serving import serve
-
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     keyless = OpenAIResponses("test-model", base_url=server.base_url)
     agent = Agent("Tester", keyless, db=shared_db)
@@ -163,8 +159,7 @@ async def test_workers_of_an_older_version_pass_a_run_by(
 ) -> None:
     store = await shared_db.store()
     before = await store.get("run")
-    for _ in range(2):
-        await new_worker(shared_db, **UNABLE["an older version"] | settings).ready()
+    await new_worker(shared_db, **UNABLE["an older version"] | settings).ready()
     with pytest.raises(TimeoutError):
         await refused.await_run("run", timeout=1.5)
     assert await store.get("run") == before

@@ -9,7 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from leases import expire
 from load import all_asked, all_ended, ended, submit
+from ports import free_port
 from workers import NewWorker, Worker
 
 from kern.agent import Agent
@@ -139,9 +141,9 @@ async def test_by_default_a_failed_model_call_ends_the_run(
 
 
 async def test_a_model_that_cannot_be_reached_may_come_back(db: Database, retries: Retries) -> None:
-    async with ResponsesServer() as gone:
-        port = gone.port
-    model = OpenAIResponses("m", base_url=gone.base_url, api_key="sk-test", max_retries=0)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/v1"
+    model = OpenAIResponses("m", base_url=url, api_key="sk-test", max_retries=0)
     agent = Agent("Tester", model, db=db, max_attempts=50)
     [accepted] = await submit(agent, ["Hi"])
     async with asyncio.timeout(20):
@@ -234,8 +236,12 @@ async def test_a_run_that_kills_its_workers_ends_and_the_others_go_on(
     server.default = reply
 
     def start() -> Worker:
-        tools = ("work", "die")
-        return new_worker(shared_db, tools=tools, KERN_HEARTBEAT="0.5", TEST_LEDGER=str(ledger))
+        return new_worker(shared_db, tools=("work", "die"), TEST_LEDGER=str(ledger))
+
+    async def lose(worker: Worker) -> None:
+        assert await worker.ended() == -signal.SIGKILL
+        for name in ("poison", *others):
+            await expire(shared_db, name)
 
     agent = Agent("Tester", model, db=shared_db)
     worker = start()
@@ -244,8 +250,8 @@ async def test_a_run_that_kills_its_workers_ends_and_the_others_go_on(
     await submit(agent, others)
     await server.wait_for_requests(5, timeout=20)
     poison.release()
-    assert await worker.ended() == -signal.SIGKILL
-    assert await start().ended() == -signal.SIGKILL
+    await lose(worker)
+    await lose(start())
     last = await start().ready()
 
     run = await ended(agent, "poison")

@@ -20,7 +20,7 @@ async def test_the_same_submit_again_returns_the_run_as_it_stands(
 ) -> None:
     agent = Agent("Tester", model, db=db)
     first = await agent.arun("Hello?", background=True, run_id="same")
-    await agent.await_run("same", timeout=10)
+    await agent.await_run("same", timeout=20)
     again = await agent.arun("Hello?", background=True, run_id="same")
 
     assert (first.status, again.status) == (RunStatus.pending, RunStatus.completed)
@@ -47,7 +47,7 @@ async def test_many_submits_at_once_start_one_run(
     runs = await asyncio.gather(
         *(agent.arun("Hello?", background=True, run_id="same") for _ in range(50))
     )
-    await agent.await_run("same", timeout=10)
+    await agent.await_run("same", timeout=20)
 
     assert len({run.session_id for run in runs}) == 1
     assert len(server.requests) == 1
@@ -113,7 +113,7 @@ async def test_the_same_id_for_another_input_or_agent_is_refused(
     ):
         with pytest.raises(RunConflictError, match="'same' is in use"):
             await bad
-    ended = await agent.await_run("same", timeout=10)
+    ended = await agent.await_run("same", timeout=20)
     assert ended is not None
     assert ended.content == "Hello."
     assert len(server.requests) == 1

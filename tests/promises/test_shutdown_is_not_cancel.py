@@ -38,7 +38,7 @@ async def test_the_end_of_asyncio_run_releases_at_once(
     found = await agent.aget_run_output(run_id)
     assert found is not None
     assert found.status is RunStatus.pending
-    assert server.disconnects == 1
+    await server.wait_for_disconnects(1)
     await _completed_here(agent, run_id)
 
 

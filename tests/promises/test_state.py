@@ -7,6 +7,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 
+import pytest
 from elsewhere import Elsewhere
 from freezing import freeze
 from leases import expire
@@ -14,6 +15,7 @@ from leases import expire
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.dispatch.opening import open_runtime
+from kern.execution import retrying
 from kern.models.openai import OpenAIResponses
 from kern.run.base import RunContext, RunStatus
 from kern.testing import Reply, ResponsesServer
@@ -219,9 +221,13 @@ async def test_a_cancelled_and_a_failed_run_keep_what_they_have_committed(
 
 
 async def test_what_a_failed_attempt_has_changed_is_there_for_the_next_one(
-    db: Database, server: ResponsesServer, model: OpenAIResponses
+    db: Database,
+    server: ResponsesServer,
+    model: OpenAIResponses,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also what its run was given, of which nothing was written yet when its first call failed."""
+    monkeypatch.setattr(retrying, "_FIRST", 0.1)
     script(
         server,
         Reply.http_error(500),

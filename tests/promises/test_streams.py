@@ -181,10 +181,12 @@ async def test_a_reader_that_breaks_off_anywhere_goes_on_with_exactly_the_rest(
 async def test_late_readers_get_the_whole_text_though_its_pieces_are_folded(
     agent: Agent, server: ResponsesServer, elsewhere: Elsewhere
 ) -> None:
-    server.script.append(Reply.text("One ", "two ", "three.").slow(pause=0.1))
-    live = await _rest(
-        agent.arun("Count", stream=True, background=True, stream_events=True, run_id="folded")
-    )
+    reply = Reply.text("One ", "two ", "three.").held(after=1)
+    server.script.append(reply)
+    stream = agent.arun("Count", stream=True, background=True, stream_events=True, run_id="folded")
+    live = await _until(stream, "One ")
+    reply.release()
+    live += await _rest(stream)
     assert len([each for each in _kinds(live) if each is RunEvent.run_content]) > 1
     assert agent.db is not None
     assert await _pieces_stored(agent.db, "folded") == 0

@@ -82,7 +82,7 @@ async def test_a_run_begins_when_the_callers_transaction_commits(
         with pytest.raises(TimeoutError):
             await server.wait_for_requests(2, timeout=0.5)
         assert await agent.aget_run_output("run") is None
-    run = await ended(agent, "run", 10)
+    run = await ended(agent, "run")
     assert (run.status, run.content) == (RunStatus.completed, "Hello.")
 
 
@@ -120,13 +120,13 @@ async def test_a_rollback_leaves_nothing_pinned_and_an_open_transaction_keeps_it
         await savepoint.start()
         await agent.arun("Hi", background=True, run_id="undone", connection=connection)
         await savepoint.rollback()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while runtime._definitions.is_pinned("rolled back"):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert runtime._definitions.is_pinned("open")
         assert runtime._definitions.is_pinned("undone"), "its transaction has not ended"
-    assert (await ended(agent, "open", 10)).status is RunStatus.completed
-    async with asyncio.timeout(10):
+    assert (await ended(agent, "open")).status is RunStatus.completed
+    async with asyncio.timeout(20):
         while runtime._definitions.pinned:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -136,14 +136,13 @@ async def test_it_is_executed_in_another_process_too(
     postgres_db: PostgresDb,
     postgres: EmbeddedPostgres,
     new_worker: NewWorker,
-    transaction: Transaction,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("KERN_IN_PROCESS_WORKER", "0")
     await new_worker(postgres_db).ready()
-    async with transaction(postgres.url) as connection:
+    async with by_asyncpg(postgres.url) as connection:
         await agent.arun("Hi", background=True, run_id="run", connection=connection)
-    assert (await ended(agent, "run", 10)).status is RunStatus.completed
+    assert (await ended(agent, "run")).status is RunStatus.completed
 
 
 async def test_it_executes_with_the_definition_that_submitted_it(
@@ -167,7 +166,7 @@ async def test_it_executes_with_the_definition_that_submitted_it(
     async with by_asyncpg(postgres.url) as connection:
         for agent, name in zip(agents, ("hers", "his"), strict=True):
             await agent.arun("Hi", background=True, run_id=name, connection=connection)
-    runs = await all_ended(agents[0], ["hers", "his"], 10)
+    runs = await all_ended(agents[0], ["hers", "his"])
     assert [run.tools[0].result for run in runs] == ["ada", "bob"]
 
 
@@ -181,22 +180,33 @@ async def test_runs_of_one_session_that_one_transaction_submits_execute_one_at_a
             await agent.arun(
                 name, background=True, run_id=name, session_id="talk", connection=connection
             )
-    runs = await all_ended(agent, names, 15)
+    runs = await all_ended(agent, names)
     assert {run.status for run in runs} == {RunStatus.completed}
     assert most_at_once(server.requests) == 1
 
 
 async def test_a_cancel_meets_a_run_that_is_not_committed_yet(
-    agent: Agent, postgres: EmbeddedPostgres, server: ResponsesServer
+    agent: Agent,
+    postgres: EmbeddedPostgres,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The only slot is taken as it commits, so it cannot begin before its cancel is stored.
+    monkeypatch.setenv("KERN_CONCURRENCY", "1")
+    held = Reply.text("Hello.").held()
+    server.script += [Reply.text("Hello."), held]
     async with by_asyncpg(postgres.url) as connection:
         await agent.arun("Hi", background=True, run_id="run", connection=connection)
         cancelling = asyncio.create_task(agent.acancel_run("run"))
-        other = await agent.arun("Hi", background=True, run_id="other")
-        assert (await ended(agent, other.run_id, 20)).status is RunStatus.completed
-    assert await asyncio.wait_for(cancelling, 10) is True
+        await submit(agent, ["other"])
+        assert (await ended(agent, "other", 20)).status is RunStatus.completed
+        await submit(agent, ["held"])
+        await server.wait_for_requests(2)
+    assert await asyncio.wait_for(cancelling, 20) is True
+    held.release()
     assert (await ended(agent, "run", 20)).status is RunStatus.cancelled
-    assert len(server.requests) == 1
+    assert (await ended(agent, "held", 20)).status is RunStatus.completed
+    assert len(server.requests) == 2
 
 
 async def test_an_id_that_another_open_transaction_holds_is_refused_in_time(
@@ -207,7 +217,7 @@ async def test_an_id_that_another_open_transaction_holds_is_refused_in_time(
         with pytest.raises(KernError, match="run"):
             async with asyncio.timeout(20), by_asyncpg(postgres.url) as second:
                 await agent.arun("Hi", background=True, run_id="run", connection=second)
-    assert (await ended(agent, "run", 10)).status is RunStatus.completed
+    assert (await ended(agent, "run")).status is RunStatus.completed
 
 
 async def test_an_id_that_is_in_use_leaves_the_callers_transaction_usable(
@@ -219,7 +229,7 @@ async def test_an_id_that_is_in_use_leaves_the_callers_transaction_usable(
         with pytest.raises(RunConflictError):
             await agent.arun("Other", background=True, run_id="run", connection=connection)
         await agent.arun("Hi", background=True, run_id="next", connection=connection)
-    assert (await ended(agent, "next", 10)).status is RunStatus.completed
+    assert (await ended(agent, "next")).status is RunStatus.completed
 
 
 async def test_a_connection_to_another_database_is_refused(

@@ -49,8 +49,9 @@ async def test_of_the_runs_that_are_due_the_highest_priority_starts_first(
 
 
 def _in(seconds: float) -> tuple[datetime, float]:
-    """Return a moment, and the same one on the clock of the server's records."""
-    return datetime.now(UTC) + timedelta(seconds=seconds), time.monotonic() + seconds
+    """Return a moment, and on the clock of the server's records one that is no later."""
+    due = time.monotonic() + seconds
+    return datetime.now(UTC) + timedelta(seconds=seconds), due
 
 
 async def test_a_run_starts_at_its_moment_and_not_before(
@@ -84,7 +85,8 @@ async def test_a_delayed_run_outlives_its_process(
         await asyncio.Event().wait()
         """
     )
-    due = float(await process.said()) - time.time() + time.monotonic()
+    moment = float(await process.said())
+    due = time.monotonic() + moment - time.time()
     process.send(signal.SIGKILL)
     await new_worker(shared_db).ready()
     begun = time.monotonic()
@@ -94,13 +96,24 @@ async def test_a_delayed_run_outlives_its_process(
 
 
 async def test_a_cancelled_run_never_comes(
-    db: Database, model: OpenAIResponses, server: ResponsesServer
+    db: Database,
+    model: OpenAIResponses,
+    server: ResponsesServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The only slot is taken, so it cannot begin before its cancel however long that takes.
+    monkeypatch.setenv("KERN_CONCURRENCY", "1")
+    held = Reply.text("Hello.").held()
+    server.script.append(held)
     agent = Agent("Tester", model, db=db)
-    await submit(agent, ["never"], run_at=_in(0.2)[0])
+    await submit(agent, ["first"])
+    await server.wait_for_requests(1)
+    await submit(agent, ["never"], run_at=_in(0.1)[0])
     assert await agent.acancel_run("never")
-    await all_ended(agent, await submit(agent, ["later"], run_at=_in(0.3)[0]))
-    assert all_asked(server.requests) == ["later"]
+    await submit(agent, ["later"], run_at=_in(0.2)[0])
+    held.release()
+    await all_ended(agent, ["later"])
+    assert all_asked(server.requests) == ["first", "later"]
 
 
 async def test_a_run_that_takes_too_long_ends_and_its_model_call_is_closed(
@@ -143,11 +156,11 @@ async def test_a_synchronous_tool_is_told_that_the_time_is_up(
 
     agent = Agent("Tester", model, db=InMemoryDb(), tools=[dig])
     server.script.append(Reply.tool_calls(("dig", {})))
-    run = await ended(agent, (await agent.arun("Dig", background=True, timeout=1)).run_id)
+    run = await ended(agent, (await agent.arun("Dig", background=True, timeout=3)).run_id)
     assert run.status is RunStatus.error
-    assert "timeout of 1 s" in str(run.error)
+    assert "timeout of 3 s" in str(run.error)
     assert run.tools == []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await told.wait()
     assert len(server.requests) == 1
 

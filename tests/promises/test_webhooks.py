@@ -39,7 +39,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 async def received(receiver: Receiver, number: int = 1) -> tuple[str, str, str]:
     """Return the type, the run id and the webhook id of what came, once it has."""
-    await receiver.wait_for_requests(number)
+    await receiver.wait_for_requests(number, 20)
     request = receiver.requests[number - 1]
     event = Webhook(SECRET).verify(request.body, dict(request.headers))
     return event["type"], event["data"]["run_id"], request.headers["webhook-id"]
@@ -178,7 +178,7 @@ async def test_a_receiver_that_never_takes_it_is_given_up(
     receiver.answers.extend([status(500)] * 20)
     agent = Agent("Tester", model, db=db)
     await agent.arun("Hi", background=True, webhook=receiver.url)
-    await receiver.wait_for_requests(10)
+    await receiver.wait_for_requests(10, 20)
     outbox = (await db.store()).outbox
     async with asyncio.timeout(20):
         while await outbox.next_at() is not None:  # noqa: ASYNC110 # it is given up

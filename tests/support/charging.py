@@ -15,6 +15,8 @@ from kern.db.postgres.store import PostgresStore
 from kern.db.sqlite.store import SqliteStore
 from kern.run.base import RunContext
 
+_STORES: Sequence[type[Store]] = (PostgresStore, SqliteStore)
+
 
 def die(point: str) -> None:
     """Kill this process, if this is the point."""
@@ -61,6 +63,19 @@ def kill_around_writes() -> None:
 
         return wrapper
 
-    stores: Sequence[type[Store]] = (PostgresStore, SqliteStore)
-    for store in stores:
+    for store in _STORES:
         setattr(store, "append", killing(store.append))  # noqa: B010 # mypy allows no assignment
+
+
+def kill_once_it_sleeps() -> None:
+    """Kill this process once it has given back its run, which sleeps from then on."""
+
+    def killing(write: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+        async def wrapper(*arguments: object, **options: object) -> None:
+            await write(*arguments, **options)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        return wrapper
+
+    for store in _STORES:
+        setattr(store, "postpone", killing(store.postpone))  # noqa: B010 # as above
