@@ -20,6 +20,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("model_class", [OpenAIResponses, OpenAIChat])
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a call repeated at once, where its provider does not say when."""
+    monkeypatch.setattr("kern.models.retries._FIRST", 0.01)
+
+
 @pytest.fixture(params=["whole", "streamed"])
 def ask(request: pytest.FixtureRequest) -> Ask:
     """Ask a model for its answer, at once and piece by piece in turn."""

@@ -16,11 +16,9 @@ LONG = 10.0
 # Any of these would take much longer than a test may.
 TRICKLES = {
     "body": Reply.text(*"Hello.").trickling(0.05),
-    "head": Reply.text("Hello.").trickling(0.1, "head"),
     "error": Reply.http_error(400, "No. " * 100).trickling(0.05),
     "error head": Reply.http_error(500).trickling(0.05, "head"),
     "redirect": Reply.http_error(307, headers={"location": "/v1/responses"}).slow(0.1),
-    "pause": Reply.text(*"Hello, world.").slow(pause=0.1),
 }
 
 
@@ -60,15 +58,6 @@ async def test_a_stream_that_is_given_up_keeps_its_text(
     assert raised.value.content
     assert "Hello, world.".startswith(raised.value.content)
     await server.wait_for_disconnects(1)
-
-
-async def test_each_try_has_the_limit_to_itself(
-    new_model: NewModel, server: ResponsesServer, ask: Ask
-) -> None:
-    server.script.append(Reply.hang())
-    answer = await ask(new_model(timeout=LIMIT, max_retries=1), "Hi")
-    assert answer.message.text == "Hello."
-    assert len(server.requests) == 2
 
 
 async def test_without_a_limit_an_answer_may_take_any_time(new_model: NewModel, ask: Ask) -> None:

@@ -97,14 +97,14 @@ async def test_a_call_ends_at_its_time_limit(
     with pytest.raises(ModelError, match=r"test-model did not answer within 0\.3 s\.") as raised:
         await ask(model, "Hi")
     assert (raised.value.kind, raised.value.transient) == ("timeout", True)
-    assert 0.3 <= time.monotonic() - began < 5
+    assert 0.3 <= time.monotonic() - began < 20
+    await server.wait_for_disconnects(1)
     assert len(server.requests) == 1
 
 
 async def test_each_try_has_the_time_limit_to_itself(
-    new_model: NewModel, server: ProtocolServer, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    new_model: NewModel, server: ProtocolServer, ask: Ask
 ) -> None:
-    monkeypatch.setattr("kern.models.retries._FIRST", 0.01)
     server.script.append(Reply.hang())
     answer = await ask(new_model(timeout=0.3, max_retries=1), "Hi")
     assert answer.message.text == "Hello."
