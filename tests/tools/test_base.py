@@ -19,7 +19,7 @@ from kern.run.tool import ToolSchema
 from kern.testing import Reply, ResponsesServer
 from kern.tools import Tool, ToolResult, Toolset
 
-WAIT = 10.0
+WAIT = 20.0
 
 Work: TypeAlias = Callable[[str, asyncio.Timeout], Awaitable[ToolResult]]
 
