@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -18,14 +19,32 @@ from kern.errors import ConfigurationError
 from kern.local.postgres import EmbeddedPostgres
 
 
-@pytest.fixture
-def server() -> Iterator[EmbeddedPostgres]:
+@contextmanager
+def embedded(**options: str) -> Iterator[EmbeddedPostgres]:
     # Not tmp_path: as root the server runs under a user of its own, to whom that is closed.
     data = Path(tempfile.mkdtemp(prefix="kern postgres-"))
-    server = EmbeddedPostgres(data, free_port(), options={"fsync": "off"})
-    yield server
-    server.stop("immediate")
-    shutil.rmtree(data)
+    server = EmbeddedPostgres(data, free_port(), options={"fsync": "off", **options})
+    try:
+        yield server
+    finally:
+        server.stop("immediate")
+        shutil.rmtree(data)
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedPostgres]:
+    """One that was never started."""
+    with embedded() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[EmbeddedPostgres]:
+    """One that runs, with what other tests have left in it."""
+    with embedded(max_connections="17") as server:
+        server.data.chmod(0o755)
+        server.start()
+        yield server
 
 
 async def ask(server: EmbeddedPostgres, sql: str, url: str | None = None) -> object:
@@ -36,8 +55,13 @@ async def ask(server: EmbeddedPostgres, sql: str, url: str | None = None) -> obj
         await connection.close()
 
 
-async def test_starts_once_and_stops_once(server: EmbeddedPostgres) -> None:
+async def test_starts_once_and_stops_once_also_after_a_creation_that_was_interrupted(
+    server: EmbeddedPostgres,
+) -> None:
     assert not server.running()
+    unfinished = server.data / "unfinished"  # As a creation that was interrupted leaves it.
+    unfinished.mkdir()
+    (unfinished / "PG_VERSION").write_text("18")
     server.start()
     server.start()
     assert server.running()
@@ -48,41 +72,35 @@ async def test_starts_once_and_stops_once(server: EmbeddedPostgres) -> None:
     assert not server.running()
 
 
-async def test_has_the_vector_extension(server: EmbeddedPostgres) -> None:
-    server.start()
-    assert await ask(server, "CREATE EXTENSION IF NOT EXISTS vector") is None
-    assert await ask(server, "SELECT '[1,2]'::vector <-> '[1,5]'::vector") == 3.0
+async def test_has_the_vector_extension(running: EmbeddedPostgres) -> None:
+    assert await ask(running, "CREATE EXTENSION IF NOT EXISTS vector") is None
+    assert await ask(running, "SELECT '[1,2]'::vector <-> '[1,5]'::vector") == 3.0
 
 
-async def test_settings_reach_the_server(server: EmbeddedPostgres) -> None:
-    server.options["max_connections"] = "17"
-    server.start()
-    assert await ask(server, "SHOW max_connections") == "17"
-    assert await ask(server, "SHOW fsync") == "off"
-    assert await ask(server, "SHOW listen_addresses") == "127.0.0.1"
+async def test_settings_reach_the_server(running: EmbeddedPostgres) -> None:
+    assert await ask(running, "SHOW max_connections") == "17"
+    assert await ask(running, "SHOW fsync") == "off"
+    assert await ask(running, "SHOW listen_addresses") == "127.0.0.1"
 
 
-async def test_keeps_what_was_committed_before_a_crash(server: EmbeddedPostgres) -> None:
-    server.start()
-    await ask(server, "CREATE TABLE kept AS SELECT 42 AS answer")
-    server.stop("immediate")
-    assert not server.running()
-    server.start()
-    assert await ask(server, "SELECT answer FROM kept") == 42
+async def test_keeps_what_was_committed_before_a_crash(running: EmbeddedPostgres) -> None:
+    await ask(running, "CREATE TABLE kept AS SELECT 42 AS answer")
+    running.stop("immediate")
+    assert not running.running()
+    running.start()
+    assert await ask(running, "SELECT answer FROM kept") == 42
 
 
-async def test_refuses_a_wrong_password(server: EmbeddedPostgres) -> None:
-    server.start()
-    stranger = EmbeddedPostgres(server.data, server.port, password="guess")
+async def test_refuses_a_wrong_password(running: EmbeddedPostgres) -> None:
+    stranger = EmbeddedPostgres(running.data, running.port, password="guess")
     with pytest.raises(asyncpg.InvalidPasswordError):
         await ask(stranger, "SELECT 1")
 
 
 async def test_the_well_known_user_reaches_nothing_outside_its_databases(
-    server: EmbeddedPostgres,
+    running: EmbeddedPostgres,
 ) -> None:
-    server.start()
-    await ask(server, "CREATE TABLE said (line text)")
+    await ask(running, "CREATE TABLE said (line text)")
     for sql in (
         "COPY (SELECT 1) TO PROGRAM 'id'",
         "COPY said FROM PROGRAM 'id'",
@@ -94,33 +112,29 @@ async def test_the_well_known_user_reaches_nothing_outside_its_databases(
         "ALTER SYSTEM SET archive_command = 'id'",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await ask(server, sql)
+            await ask(running, sql)
 
 
 async def test_the_well_known_user_owns_its_databases_and_may_create_more(
-    server: EmbeddedPostgres,
+    running: EmbeddedPostgres,
 ) -> None:
-    server.start()
-    assert await ask(server, "SELECT rolsuper FROM pg_roles WHERE rolname = CURRENT_USER") is False
-    await ask(server, "CREATE SCHEMA mine")
-    await ask(server, "CREATE DATABASE another")
-    another = server.url.removesuffix("ai") + "another"
-    assert await ask(server, "SELECT '[1,2]'::vector <-> '[1,5]'::vector", another) == 3.0
+    assert await ask(running, "SELECT rolsuper FROM pg_roles WHERE rolname = CURRENT_USER") is False
+    await ask(running, "CREATE SCHEMA mine")
+    await ask(running, "CREATE DATABASE another")
+    another = running.url.removesuffix("ai") + "another"
+    assert await ask(running, "SELECT '[1,2]'::vector <-> '[1,5]'::vector", another) == 3.0
 
 
-async def test_the_superuser_needs_its_password(server: EmbeddedPostgres) -> None:
-    server.start()
+async def test_the_superuser_needs_its_password(running: EmbeddedPostgres) -> None:
     for password in ("", "ai", "postgres"):
         with pytest.raises(asyncpg.InvalidPasswordError):
-            await ask(server, "SELECT 1", server.url.replace("ai:ai@", f"postgres:{password}@"))
+            await ask(running, "SELECT 1", running.url.replace("ai:ai@", f"postgres:{password}@"))
     superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = CURRENT_USER"
-    assert await ask(server, superuser, server.superuser_url) is True
+    assert await ask(running, superuser, running.superuser_url) is True
 
 
-def test_only_its_owner_can_read_the_superusers_password(server: EmbeddedPostgres) -> None:
-    server.data.chmod(0o755)
-    server.start()
-    secret = server.data / "superuser-password"
+def test_only_its_owner_can_read_the_superusers_password(running: EmbeddedPostgres) -> None:
+    secret = running.data / "superuser-password"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert len(secret.read_text()) >= 32
     if os.geteuid() == 0:
@@ -146,18 +160,9 @@ def test_says_which_port_is_taken(server: EmbeddedPostgres) -> None:
             server.start()
 
 
-def test_says_where_it_already_runs(server: EmbeddedPostgres) -> None:
-    server.start()
-    with pytest.raises(ConfigurationError, match=f"already runs, on port {server.port}"):
-        EmbeddedPostgres(server.data, free_port()).start()
-
-
-async def test_mends_a_creation_that_was_interrupted(server: EmbeddedPostgres) -> None:
-    unfinished = server.data / "unfinished"
-    unfinished.mkdir()
-    (unfinished / "PG_VERSION").write_text("18")
-    server.start()
-    assert await ask(server, "SELECT 1") == 1
+def test_says_where_it_already_runs(running: EmbeddedPostgres) -> None:
+    with pytest.raises(ConfigurationError, match=f"already runs, on port {running.port}"):
+        EmbeddedPostgres(running.data, free_port()).start()
 
 
 async def test_quotes_unusual_names(server: EmbeddedPostgres) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,19 +14,15 @@ import pytest
 from asking import Ask, ask_for_a_stream, ask_for_the_whole, pieces_and_whole
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from elsewhere import Elsewhere
 from generated import check_by_the_sdk, generated
 from typing_extensions import override
 
 from kern.agent import Agent
-from kern.db.database import Database
 from kern.db.in_memory import InMemoryDb
 from kern.errors import ConfigurationError, MissingKeyError, ModelError
-from kern.models.base import ModelRequest, Text
+from kern.models.base import ModelRequest
 from kern.models.google import Gemini
 from kern.models.openai import OpenAIResponses
-from kern.run.agent import RunEvent
-from kern.run.base import RunStatus
 from kern.run.content import ReasoningPart, TextPart
 from kern.run.message import Message
 from kern.testing import ProtocolServer, Reply
@@ -132,8 +127,8 @@ async def test_vertex_takes_a_key_of_its_own(
     assert "/publishers/google/models/gemini-3.7-flash:" in server.requests[0].path
 
 
-@pytest.fixture
-def credentials(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A service account's file, and a server that gives it tokens."""
 
     class Tokens(BaseHTTPRequestHandler):
@@ -154,7 +149,7 @@ def credentials(tmp_path: Path) -> Iterator[Path]:
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
     with ThreadingHTTPServer(("127.0.0.1", 0), Tokens) as tokens:
-        thread = threading.Thread(target=tokens.serve_forever)
+        thread = threading.Thread(target=tokens.serve_forever, args=(0.05,))
         thread.start()
         account = {
             "type": "service_account",
@@ -164,7 +159,7 @@ def credentials(tmp_path: Path) -> Iterator[Path]:
             "client_email": "tester@example.iam.gserviceaccount.com",
             "token_uri": f"http://127.0.0.1:{tokens.server_port}/token",
         }
-        path = tmp_path / "account.json"
+        path = tmp_path_factory.mktemp("google") / "account.json"
         path.write_text(json.dumps(account))
         yield path
         tokens.shutdown()
@@ -351,15 +346,16 @@ async def test_an_answer_that_goes_on_in_further_requests_is_one_answer(
 
 
 async def test_an_answer_that_goes_on_and_on_is_given_up(
-    gemini: Gemini, server: ProtocolServer, ask: Ask
+    gemini: Gemini, server: ProtocolServer, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("kern.models.google.pieces._MOST_REQUESTS", 10)
     begun = generated({"text": "a"}, reason="CONTINUATION", continuationToken="dG9rZW4=")
     event = json.dumps(begun)
     stream = Reply.garbage(f"data: {event}\n\n", content_type="text/event-stream")
     server.default = stream if ask is ask_for_a_stream else Reply.garbage(event)
     with pytest.raises(ModelError, match="CONTINUATION") as raised:
         await ask(gemini, "Hi")
-    assert (raised.value.kind, len(server.requests)) == ("incomplete", 101)
+    assert (raised.value.kind, len(server.requests)) == ("incomplete", 11)
 
 
 async def test_the_sdk_repeats_nothing(gemini: Gemini, server: ProtocolServer, ask: Ask) -> None:
@@ -397,19 +393,6 @@ async def test_a_model_id_that_is_none(new_gemini: NewGemini, ask: Ask) -> None:
     assert raised.value.kind == "invalid_request"
 
 
-@pytest.mark.parametrize("reply", [Reply.hang(), Reply.text("Once ", "upon").slow(pause=1)])
-async def test_an_answer_that_takes_too_long(
-    new_gemini: NewGemini, server: ProtocolServer, ask: Ask, reply: Reply
-) -> None:
-    model = new_gemini(timeout=0.3)
-    await model.prepare()
-    server.script.append(reply)
-    with pytest.raises(ModelError, match=r"did not answer within 0\.3 s") as raised:
-        await ask(model, "Hi")
-    assert (raised.value.kind, raised.value.transient) == ("timeout", True)
-    await server.wait_for_disconnects(1)
-
-
 QUOTES = f"API key not valid: {KEY}."
 
 
@@ -440,22 +423,8 @@ async def test_cancelling_the_call_closes_the_connection(
     assert (await ask(gemini, "Hi")).message.content == "Hello."
 
 
-async def test_leaving_a_stream_closes_the_connection(
-    gemini: Gemini, server: ProtocolServer
-) -> None:
-    server.script.append(Reply.text("Once ", "upon").held(after=1))
-    answer = gemini.stream(ModelRequest([Message("user", "Hi")]))
-    assert await anext(answer) == Text("Once ")
-    await answer.aclose()
-    await server.wait_for_disconnects(1)
-
-
-async def test_calls_use_one_connection_one_after_another(
-    gemini: Gemini, server: ProtocolServer, ask: Ask
-) -> None:
-    for _ in range(3):
-        await ask(gemini, "Hi")
-    assert server.connections == 1
+async def test_a_model_that_was_closed_may_be_asked_again(gemini: Gemini, ask: Ask) -> None:
+    await ask(gemini, "Hi")
     await gemini.aclose()
     await ask(gemini, "Hi")
 
@@ -523,61 +492,3 @@ async def test_a_conversation_moves_between_providers(
     assert "Rome: warm." in str(of_google.body)
     assert "functionCall" not in str(last.body)
     assert "Oslo: warm." in str(last.body)
-
-
-async def test_a_cancelled_run_closes_the_connection(
-    gemini: Gemini, server: ProtocolServer
-) -> None:
-    server.default = Reply.hang()
-    agent = Agent("Tester", gemini, db=InMemoryDb())
-    run = await agent.arun("Write on and on.", background=True)
-    await server.wait_for_requests(1)
-    assert await agent.acancel_run(run.run_id)
-    await server.wait_for_disconnects(1)
-    ended = await agent.await_run(run.run_id, timeout=20)
-    assert ended is not None
-    assert ended.status is RunStatus.cancelled
-
-
-KILLED = """
-from kern.models.google import Gemini
-
-def weather(city: str) -> str:
-    return f"{city}: warm."
-
-agent = Agent("Traveller", Gemini("gemini-3.7-flash", max_retries=0), tools=[weather], db=db)
-await agent.arun("How is it?", background=True, run_id="lost")
-await asyncio.Event().wait()
-"""
-
-
-async def test_a_killed_run_goes_on_with_its_signature_and_calls_no_tool_again(
-    shared_db: Database,
-    gemini: Gemini,
-    server: ProtocolServer,
-    elsewhere: Elsewhere,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("KERN_HEARTBEAT", "1")
-    server.script += [
-        Reply.tool_calls(("weather", {"city": "Rome"})).thinking("Hm.", "sealed"),
-        Reply.hang(),
-    ]
-    process = elsewhere(
-        KILLED, KERN_HEARTBEAT="1", GOOGLE_GEMINI_BASE_URL=server.url, GOOGLE_API_KEY=KEY
-    )
-    await server.wait_for_requests(2, timeout=30)
-    agent = Agent("Traveller", gemini, tools=[weather], db=shared_db)
-    await agent.await_run((await agent.arun("Serve", background=True)).run_id)
-
-    process.send(signal.SIGKILL)
-    await process.ended()
-    await server.wait_for_requests(4, timeout=20)
-    run = await agent.await_run("lost", timeout=10)
-    assert run is not None
-    assert (run.status, run.content) == (RunStatus.completed, "Hello.")
-    lost, resumed = server.requests[1].body, server.requests[3].body
-    assert lost["contents"] == resumed["contents"]
-    assert "c2VhbGVk" in str(resumed)
-    events = [event.event async for event in agent.astream_run("lost")]
-    assert events.count(RunEvent.tool_call_completed) == 1

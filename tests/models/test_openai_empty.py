@@ -37,11 +37,9 @@ async def test_an_empty_answer_is_asked_for_again(
     new_model: NewModel,
     server: ResponsesServer,
     ask: Ask,
-    monkeypatch: pytest.MonkeyPatch,
     name: str,
     background: bool,
 ) -> None:
-    monkeypatch.setattr("kern.models.retries._FIRST", 0.01)
     server.script.append(EMPTY[name])
     answer = await ask(new_model(max_retries=1, background=background), "Hi")
     assert answer.message.text == "Hello."

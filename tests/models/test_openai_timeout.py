@@ -11,16 +11,14 @@ from kern.testing import Reply, ResponsesServer
 LIMIT = 0.3
 
 # Within which a slow machine has noticed, too.
-LONG = 10.0
+LONG = 20.0
 
 # Any of these would take much longer than a test may.
 TRICKLES = {
     "body": Reply.text(*"Hello.").trickling(0.05),
-    "head": Reply.text("Hello.").trickling(0.1, "head"),
     "error": Reply.http_error(400, "No. " * 100).trickling(0.05),
     "error head": Reply.http_error(500).trickling(0.05, "head"),
     "redirect": Reply.http_error(307, headers={"location": "/v1/responses"}).slow(0.1),
-    "pause": Reply.text(*"Hello, world.").slow(pause=0.1),
 }
 
 
@@ -52,23 +50,15 @@ async def test_a_stream_of_comments_is_given_up_at_the_limit(
 async def test_a_stream_that_is_given_up_keeps_its_text(
     new_model: NewModel, server: ResponsesServer
 ) -> None:
-    server.script.append(Reply.text(*"Hello, world.").slow(pause=0.2))
-    model = new_model(timeout=4 * LIMIT)
+    server.default = Reply.text(*"Hello, world.").slow(pause=0.1)
+    model, content = new_model(timeout=LIMIT), ""
     await model.prepare()
-    with pytest.raises(ModelError) as raised:
-        await pieces_and_whole(model, "Hi")
-    assert raised.value.content
-    assert "Hello, world.".startswith(raised.value.content)
+    while not content:  # It may be given up before any has come, on a slow machine.
+        with pytest.raises(ModelError) as raised:
+            await pieces_and_whole(model, "Hi")
+        content = raised.value.content or ""
+    assert "Hello, world.".startswith(content)
     await server.wait_for_disconnects(1)
-
-
-async def test_each_try_has_the_limit_to_itself(
-    new_model: NewModel, server: ResponsesServer, ask: Ask
-) -> None:
-    server.script.append(Reply.hang())
-    answer = await ask(new_model(timeout=LIMIT, max_retries=1), "Hi")
-    assert answer.message.text == "Hello."
-    assert len(server.requests) == 2
 
 
 async def test_without_a_limit_an_answer_may_take_any_time(new_model: NewModel, ask: Ask) -> None:

@@ -16,6 +16,11 @@ from kern.run.message import Message
 KINDS = [OpenAIResponses, OpenAIChat, Claude, Gemini]
 
 
+@pytest.fixture(autouse=True)
+def _soon() -> None:
+    """Leave the pauses as they are."""
+
+
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What was waited for, in place of waiting."""

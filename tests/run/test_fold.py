@@ -451,13 +451,15 @@ def check_text(events: Sequence[tuple[object, ...]]) -> None:
                 shown = ""
 
 
-@settings(max_examples=400, deadline=None)
-@given(chance=st.randoms(use_true_random=True))
-def test_the_events_of_a_run_have_the_same_gapless_numbers_for_every_reader(
-    chance: Random,
-) -> None:
-    with patch.object(journal_module, "_SLICE", 0.0):
+@pytest.mark.parametrize("lives", [100, pytest.param(2000, marks=pytest.mark.nightly)])
+def test_the_events_of_a_run_have_the_same_gapless_numbers_for_every_reader(lives: int) -> None:
+    @settings(max_examples=lives)
+    @given(chance=st.randoms(use_true_random=True))
+    def check(chance: Random) -> None:
         asyncio.run(Life(chance).live())
+
+    with patch.object(journal_module, "_SLICE", 0.0):
+        check()
 
 
 # --- one by one

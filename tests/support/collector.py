@@ -116,13 +116,17 @@ class Collector:
     ) -> Any:
         """Return the value of a metric with these attributes, once it is as wanted."""
 
-        def values() -> list[Any]:
-            points = self.metrics.get(name, [])
-            return [v for about, v in points if has.items() <= _plain(about).items()]
+        found: list[Any] = []
 
-        if not await self._until(lambda: any(map(is_there, values()))):
+        def look() -> bool:
+            points = self.metrics.get(name, [])
+            values = [v for about, v in points if has.items() <= _plain(about).items()]
+            found[:] = filter(is_there, values)
+            return bool(found)
+
+        if not await self._until(look):
             raise AssertionError(f"{name} {has}: {self.metrics.get(name)}")
-        return next(filter(is_there, values()))
+        return found[0]
 
     async def _until(self, condition: Callable[[], bool], timeout: float = 20.0) -> bool:
         """Wait until something is so, and say whether it is; the event loop goes on meanwhile."""

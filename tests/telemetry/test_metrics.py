@@ -88,7 +88,7 @@ async def test_the_wait_for_a_slot_counts_from_the_moment_a_run_was_due(
 ) -> None:
     instrument(meter_provider=meters)
     agent = Agent("Later", model, db=InMemoryDb())
-    due = datetime.now(UTC) + timedelta(seconds=1)
+    due = datetime.now(UTC) + timedelta(seconds=0.5)
     run = await agent.arun("Hello?", background=True, run_at=due)
     await agent.await_run(run.run_id, timeout=20)
     since_due = datetime.now(UTC) - due

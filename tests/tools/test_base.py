@@ -19,7 +19,7 @@ from kern.run.tool import ToolSchema
 from kern.testing import Reply, ResponsesServer
 from kern.tools import Tool, ToolResult, Toolset
 
-WAIT = 10.0
+WAIT = 20.0
 
 Work: TypeAlias = Callable[[str, asyncio.Timeout], Awaitable[ToolResult]]
 
@@ -221,8 +221,11 @@ async def test_a_call_ends_at_its_time_limit_though_the_tool_cleans_up(
 
 @pytest.mark.parametrize("kind", [cleaning, swallowing])
 async def test_a_cancel_of_the_call_waits_a_moment_only_for_the_tool_to_clean_up(
-    context: RunContext, kind: Callable[[asyncio.Event, asyncio.Event], Work]
+    context: RunContext,
+    kind: Callable[[asyncio.Event, asyncio.Event], Work],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("kern.tools.base._GRACE", 0.1)
     ended, release, began = asyncio.Event(), asyncio.Event(), asyncio.Event()
     work = kind(ended, release)
 

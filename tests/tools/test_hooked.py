@@ -270,24 +270,25 @@ async def test_nothing_more_is_called_once_the_call_was_stopped(
         try:
             return func(**args)
         except RuntimeError as error:
-            loop.call_soon_threadsafe(called.set)
             noted.append(str(error))
+            loop.call_soon_threadsafe(called.set)
             raise
 
     loop = asyncio.get_running_loop()
     used = Function(add, timeout=0.1)
     assert "TimeoutError" in (await run(model, server, used, late, a=1))[0]
     let.set()
-    await asyncio.wait_for(called.wait(), 10)
+    await asyncio.wait_for(called.wait(), 20)
     assert noted == ["the call was stopped, so nothing more of it is called"]
 
 
 async def test_what_a_hook_has_begun_in_the_loop_ends_with_the_call(
     model: OpenAIResponses, server: ResponsesServer
 ) -> None:
-    cancelled = asyncio.Event()
+    begun, cancelled = asyncio.Event(), asyncio.Event()
 
     async def endless() -> None:
+        begun.set()
         try:
             await asyncio.sleep(60)
         finally:
@@ -297,8 +298,9 @@ async def test_what_a_hook_has_begun_in_the_loop_ends_with_the_call(
         return func()
 
     used = Function(endless, timeout=0.2)
-    assert "TimeoutError" in (await run(model, server, used, hook))[0]
-    await asyncio.wait_for(cancelled.wait(), 10)
+    while not begun.is_set():  # It may be stopped before that, on a slow machine.
+        assert "TimeoutError" in (await run(model, server, used, hook))[0]
+    await asyncio.wait_for(cancelled.wait(), 20)
 
 
 async def test_hooks_share_the_time_limit_of_the_tool(

@@ -165,18 +165,6 @@ async def test_a_server_that_does_not_answer(new_claude: NewClaude, ask: Ask) ->
     assert "Check the network and ANTHROPIC_BASE_URL." in str(error)
 
 
-async def test_an_answer_that_takes_too_long(
-    new_claude: NewClaude, server: ProtocolServer, ask: Ask
-) -> None:
-    server.script.append(Reply.hang())
-    error = await _failure(new_claude(timeout=0.2), ask)
-    assert (error.kind, str(error)) == (
-        "timeout",
-        "claude-test did not answer within 0.2 s. Raise timeout.",
-    )
-    await server.wait_for_disconnects(1)
-
-
 async def test_a_failure_that_may_pass_is_repeated(
     new_claude: NewClaude, server: ProtocolServer, ask: Ask
 ) -> None:

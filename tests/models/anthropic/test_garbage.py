@@ -3,7 +3,8 @@
 import json
 from contextlib import suppress
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import texts
 
@@ -21,7 +22,7 @@ ORIGIN = Origin("Anthropic", "api.anthropic.com", "claude-test")
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
-    lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=5,
 )
 
@@ -44,7 +45,7 @@ BLOCKS = st.fixed_dictionaries(
     },
 )
 MESSAGES = st.fixed_dictionaries(
-    {"content": st.lists(BLOCKS) | VALUES},
+    {"content": st.lists(BLOCKS, max_size=4) | VALUES},
     optional={
         "stop_reason": one_of_them("end_turn", "tool_use", "pause_turn", "refusal"),
         "stop_details": one_of_them({"explanation": "No."}),
@@ -97,15 +98,25 @@ def check(payload: object) -> None:
         request_body(asked, ORIGIN, {}, Options())
 
 
-@given(MESSAGES | VALUES)
-def test_a_whole_answer(payload: object) -> None:
-    check(payload)
+EXAMPLES = pytest.mark.parametrize(
+    "examples", [30, pytest.param(1000, marks=[pytest.mark.nightly, pytest.mark.timeout(300)])]
+)
 
 
-@given(st.lists(EVENTS))
-def test_a_streamed_answer(events: list[Json]) -> None:
-    pieces = Pieces("claude-test")
-    with suppress(ModelError):
-        for event in events:
-            pieces.read(event)
-    check(pieces.message)
+@EXAMPLES
+def test_a_whole_answer(examples: int) -> None:
+    settings(max_examples=examples)(given(MESSAGES | VALUES)(check))()
+
+
+@EXAMPLES
+def test_a_streamed_answer(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(st.lists(EVENTS, max_size=8))
+    def read(events: list[Json]) -> None:
+        pieces = Pieces("claude-test")
+        with suppress(ModelError):
+            for event in events:
+                pieces.read(event)
+        check(pieces.message)
+
+    read()

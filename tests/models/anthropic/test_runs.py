@@ -4,13 +4,10 @@ import json
 from typing import Any
 
 from claude_says import message, replying
-from elsewhere import Elsewhere
-from leases import expire
 
 from kern import Agent, RunStatus
 from kern.db.database import Database
 from kern.db.sqlite import SqliteDb
-from kern.dispatch.opening import open_runtime
 from kern.models.anthropic import Claude
 from kern.models.openai import OpenAIResponses
 from kern.testing import ProtocolServer, Reply
@@ -98,36 +95,3 @@ async def test_a_cancel_closes_the_connection_to_claude(
     ended = await agent.await_run(run.run_id)
     assert ended is not None
     assert ended.status is RunStatus.cancelled
-
-
-DYING = """
-import signal
-from kern.models.anthropic import Claude
-def add(a: int, b: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0
-claude = Claude("claude-test", base_url=os.environ["CLAUDE_URL"], api_key="sk-ant-test")
-dying = Agent("Adder", claude, db=db, tools=[add])
-await dying.arun("1 + 2?", background=True, run_id="run")
-await asyncio.Event().wait()
-"""
-
-
-async def test_after_a_kill_the_run_goes_on_from_the_thinking_of_its_first_answer(
-    shared_db: Database, claude: Claude, server: ProtocolServer, elsewhere: Elsewhere
-) -> None:
-    said = message(THINKING, _call(1, 2), stop_reason="tool_use")
-    server.script += [replying(said), Reply.text("Three.")]
-    process = elsewhere(DYING, CLAUDE_URL=server.url)
-    assert await process.ended() == -9
-    await expire(shared_db, "run")
-    agent = Agent("Adder", claude, db=shared_db, tools=[add])
-    (await open_runtime(shared_db)).serve(agent)
-    ended = await agent.await_run("run", timeout=20)
-    assert ended is not None
-    assert (ended.status, ended.content) == (RunStatus.completed, "Three.")
-    [_, second] = server.requests
-    assert second.body["messages"][1:] == [
-        {"role": "assistant", "content": said["content"]},
-        {"role": "user", "content": [_result(1, "3")]},
-    ]

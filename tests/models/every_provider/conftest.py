@@ -21,7 +21,7 @@ async def server() -> AsyncIterator[ProtocolServer]:
     """A server that is asked only with what the provider's SDK knows."""
     async with ProtocolServer() as running:
         yield running
-    for record in running.requests:
+    for record in {f"{each.path} {each.body}": each for each in running.requests}.values():
         check_request(record)
 
 

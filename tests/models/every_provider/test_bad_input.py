@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from itertools import count
 from typing import TypeAlias
 
 import pytest
@@ -35,15 +36,17 @@ def note(word: str) -> str:
 def run(request: pytest.FixtureRequest, model: Model) -> Run:
     """Carry a run out in the background, read by somebody or by nobody."""
 
+    db, numbers = InMemoryDb(), count()
+
     async def execute(question: str | Message = "Hi", by: Model = model) -> RunOutput:
-        agent = Agent("Tester", by, db=InMemoryDb(), tools=[note])
+        agent, run_id = Agent("Tester", by, db=db, tools=[note]), f"run-{next(numbers)}"
         if request.param == "streamed":
             with suppress(errors.ModelError):  # The run has it, too.
-                async for _ in agent.arun(question, stream=True, background=True, run_id="run"):
+                async for _ in agent.arun(question, stream=True, background=True, run_id=run_id):
                     pass
         else:
-            await agent.arun(question, background=True, run_id="run")
-        found = await agent.await_run("run", timeout=20)
+            await agent.arun(question, background=True, run_id=run_id)
+        found = await agent.await_run(run_id, timeout=20)
         assert found is not None
         return found
 
@@ -80,31 +83,26 @@ async def test_a_key_that_is_missing(
     assert server.requests == []
 
 
-REFUSED = {
-    "key": (
-        401,
-        "The key sk-test-key is no good.",
-        None,
-        r"The key \*\*\* is no good\. Check .+\.",
-    ),
-    "right": (403, "Not in your country.", None, r"Not in your country\. Check .+\."),
-    "model": (404, "There is no test-model.", None, r"There .+\. Check the model's id.+\."),
-    "schema": (400, "tools.0: not a schema.", None, r"tools\.0: not a schema\."),
-    "image": (400, "The image cannot be read.", None, r"The image cannot be read\."),
-    "size": (413, "Too large.", None, r"Too large\. Show it less .+ or give media by their URLs\."),
-}
+REFUSED = [
+    (401, "The key sk-test-key is no good.", r"The key \*\*\* is no good\. Check .+\."),
+    (403, "Not in your country.", r"Not in your country\. Check .+\."),
+    (404, "There is no test-model.", r"There .+\. Check the model's id.+\."),
+    (400, "tools.0: not a schema.", r"tools\.0: not a schema\."),
+    (400, "The image cannot be read.", r"The image cannot be read\."),
+    (413, "Too large.", r"Too large\. Show it less .+ or give media by their URLs\."),
+]
 
 
-@pytest.mark.parametrize("name", REFUSED)
 async def test_what_the_provider_refuses_is_told_with_a_remedy_and_asked_for_once(
-    server: ProtocolServer, new_model: NewModel, run: Run, name: str
+    server: ProtocolServer, new_model: NewModel, run: Run
 ) -> None:
-    status, message, code, said = REFUSED[name]
-    server.default = Reply.http_error(status, message, code=code)
-    ended = await run(PICTURE, by=new_model(max_retries=3))
-    assert_failed(ended, rf"test-model answered {status}: {said}")
-    assert len(server.requests) == 1
-    assert ended.metrics.model_calls == 0
+    model = new_model(max_retries=3)
+    for number, (status, message, said) in enumerate(REFUSED, 1):
+        server.default = Reply.http_error(status, message)
+        ended = await run(PICTURE, by=model)
+        assert_failed(ended, rf"test-model answered {status}: {said}")
+        assert len(server.requests) == number
+        assert ended.metrics.model_calls == 0
 
 
 async def test_a_context_that_is_too_long(
@@ -130,9 +128,8 @@ async def test_a_connection_that_breaks_within_the_arguments_of_a_call(
 
 
 async def test_it_is_asked_again_if_nobody_has_been_told_anything_by_then(
-    server: ProtocolServer, new_model: NewModel, run: Run, monkeypatch: pytest.MonkeyPatch
+    server: ProtocolServer, new_model: NewModel, run: Run
 ) -> None:
-    monkeypatch.setattr("kern.models.retries._FIRST", 0.01)
     server.script.append(Reply.text("Hello.").dropping(after=0))
     server.script.append(Reply.dropped())
     server.script.append(Reply.dropped("headers"))
@@ -159,9 +156,8 @@ async def test_arguments_that_are_no_json(
 
 
 async def test_an_answer_that_is_empty_is_asked_for_again(
-    server: ProtocolServer, new_model: NewModel, run: Run, monkeypatch: pytest.MonkeyPatch
+    server: ProtocolServer, new_model: NewModel, run: Run
 ) -> None:
-    monkeypatch.setattr("kern.models.retries._FIRST", 0.01)
     server.script += [Reply(), Reply.text("Hello.")]
     assert (await run(by=new_model(max_retries=1))).content == "Hello."
     server.script += [Reply(), Reply()]
@@ -188,15 +184,13 @@ async def test_an_error_in_an_answer_of_200(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("body", ["<html>", "{}", "[]", "null", "", '{"odd": 1}'])
-async def test_an_answer_of_200_that_is_none(
-    server: ProtocolServer, new_model: NewModel, run: Run, body: str
-) -> None:
-    server.default = Reply.garbage(body)
-    ended = await run(by=new_model(max_retries=0))
-    assert_failed(ended, "test-model .+", ended.content)
-    assert not ended.content
-    assert len(server.requests) == 1
+async def test_an_answer_of_200_that_is_none(server: ProtocolServer, run: Run) -> None:
+    for number, body in enumerate(("<html>", "{}", "[]", "null", "", '{"odd": 1}'), 1):
+        server.default = Reply.garbage(body)
+        ended = await run()
+        assert_failed(ended, "test-model .+", ended.content)
+        assert not ended.content
+        assert len(server.requests) == number
 
 
 async def test_a_stream_that_is_no_json(server: ProtocolServer, run: Run) -> None:
@@ -212,36 +206,34 @@ async def test_a_stream_that_is_no_json(server: ProtocolServer, run: Run) -> Non
 async def test_a_limit_of_requests_is_waited_for_as_the_provider_asks(
     server: ProtocolServer, new_model: NewModel, run: Run
 ) -> None:
-    limited = Reply.http_error(429, "Slow down.", headers={"retry-after-ms": "300"})
+    # Longer than the pause that is made without a word.
+    limited = Reply.http_error(429, "Slow down.", headers={"retry-after-ms": "100"})
     server.script += [limited, Reply.text("Hello.")]
     ended = await run(by=new_model(max_retries=2))
     assert ended.content == "Hello."
     assert ended.metrics.model_calls == 1
     first, second = server.requests
-    assert second.arrived - first.arrived >= 0.3
+    assert second.arrived - first.arrived >= 0.1
     assert first.body == second.body
 
 
-@pytest.mark.parametrize("asked", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT"])
 async def test_a_limit_that_lasts_is_told_at_once(
-    server: ProtocolServer, new_model: NewModel, run: Run, asked: str
+    server: ProtocolServer, new_model: NewModel, run: Run
 ) -> None:
-    server.default = Reply.http_error(429, "Slow down.", headers={"retry-after": asked})
-    ended = await run(by=new_model(max_retries=2))
-    assert_failed(ended, r"test-model answered 429: Slow down\. Wait, or ask .+ higher limit\.")
-    assert len(server.requests) == 1
+    model = new_model(max_retries=2)
+    for number, asked in enumerate(("3600", "Wed, 21 Oct 2099 07:28:00 GMT"), 1):
+        server.default = Reply.http_error(429, "Slow down.", headers={"retry-after": asked})
+        ended = await run(by=model)
+        assert_failed(ended, r"test-model answered 429: Slow down\. Wait, or ask .+ higher limit\.")
+        assert len(server.requests) == number
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 529])
 async def test_what_passes_is_asked_again_with_no_word_of_when(
-    server: ProtocolServer,
-    new_model: NewModel,
-    run: Run,
-    status: int,
-    monkeypatch: pytest.MonkeyPatch,
+    server: ProtocolServer, new_model: NewModel, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kern.models.retries._FIRST", 0.01)
-    server.script += [Reply.http_error(status, "Not now.")] * 2
-    ended = await run(by=new_model(max_retries=2))
+    monkeypatch.setattr("kern.models.retries._FIRST", 0.001)
+    passing = (408, 429, 500, 502, 503, 504, 529)
+    server.script += [Reply.http_error(status, "Not now.") for status in passing]
+    ended = await run(by=new_model(max_retries=len(passing)))
     assert (ended.content, ended.metrics.model_calls) == ("Hello.", 1)
-    assert len(server.requests) == 3
+    assert len(server.requests) == len(passing) + 1

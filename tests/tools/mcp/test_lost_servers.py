@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import mcp_plain
@@ -54,8 +55,12 @@ def result_of(run: RunOutput) -> str:
 
 
 def servers(notes: Path) -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [each for each in children if str(notes) in each.cmdline()]
+    found = []
+    for each in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # It has ended meanwhile.
+            if str(notes) in each.cmdline():
+                found.append(each)
+    return found
 
 
 async def test_a_server_that_dies_in_the_middle_is_started_again_and_gets_the_same_key(
