@@ -100,7 +100,7 @@ async def test_a_caller_who_runs_out_of_time_takes_the_run_along(
     with pytest.raises(TimeoutError):
         await ask()
     # Where the submit was under way, the run ends as soon as that is answered.
-    run = await agent.await_run("run-1", timeout=10, until="end")
+    run = await agent.await_run("run-1", timeout=20, until="end")
     assert run is None or run.status is RunStatus.cancelled
 
 
@@ -173,7 +173,7 @@ async def test_a_cancel_at_the_last_moment_holds(
     model = CancelledAtTheLastMoment("test-model", base_url=server.base_url, api_key="sk-test")
     agent = Agent("Tester", model, db=db)
     await agent.arun("Hi", run_id="last-moment", background=background)
-    run = await agent.await_run("last-moment", timeout=10)
+    run = await agent.await_run("last-moment", timeout=20)
     assert run is not None
     assert run.status is RunStatus.cancelled
 

@@ -32,7 +32,7 @@ class Screen(io.StringIO):
 
     async def shows(self, text: str) -> None:
         """Wait until this was printed."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while text not in self.getvalue():
                 await self._written.wait()
                 self._written.clear()

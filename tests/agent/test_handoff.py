@@ -30,7 +30,7 @@ async def carried_out(agent: Agent, background: bool, text: str = "A refund!") -
     if not background:
         return await agent.arun(text)
     submitted = await agent.arun(text, background=True)
-    run = await agent.await_run(submitted.run_id, 15)
+    run = await agent.await_run(submitted.run_id, 20)
     assert run is not None
     return run
 

@@ -48,7 +48,7 @@ async def test_items_come_back_in_the_history_of_the_session(
                 pass
         case _:
             run = await agent.arun("2 + 2?", session_id="session", background=True)
-            await agent.await_run(run.run_id, timeout=10)
+            await agent.await_run(run.run_id, timeout=20)
     await agent.arun("Sure?", session_id="session")
     assert sent(server)[1:3] == [REASONING, SAID]
 
@@ -87,11 +87,11 @@ async def test_items_come_back_in_a_later_attempt(
     server.script += [Reply.output(REASONING, call), Reply.http_error(400)]
     agent = Agent("Tester", model, db=db, tools=[add])
     run = await agent.arun("Go", background=True)
-    failed = await agent.await_run(run.run_id, timeout=10)
+    failed = await agent.await_run(run.run_id, timeout=20)
     assert failed is not None
     assert failed.status is RunStatus.error
     await agent.aretry_run(run.run_id)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.status is RunStatus.completed
     result = {"type": "function_call_output", "call_id": "call_1", "output": "2"}
@@ -117,7 +117,7 @@ async def test_an_empty_answer_is_tried_again_by_a_run_in_the_background(
     agent = Agent("Tester", model, db=db)
     server.script.append(Reply.output(REASONING))
     run = await agent.arun("2 + 2?", background=True, max_attempts=2)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert (ended.status, ended.content, ended.attempt) == (RunStatus.completed, "Hello.", 2)
 
@@ -133,11 +133,11 @@ async def test_a_kept_answer_is_not_looked_for_at_another_server(
     server.script.append(Reply.failed("invalid_prompt", "No."))
     agent = Agent("Tester", kept(server), db=db)
     run = await agent.arun("Hi", background=True)
-    await agent.await_run(run.run_id, timeout=10)
+    await agent.await_run(run.run_id, timeout=20)
     async with ResponsesServer() as elsewhere:
         agent.model = kept(elsewhere)
         await agent.aretry_run(run.run_id)
-        ended = await agent.await_run(run.run_id, timeout=10)
+        ended = await agent.await_run(run.run_id, timeout=20)
         assert ended is not None
         assert ended.content == "Hello."
         assert elsewhere.lookups == []
@@ -165,7 +165,7 @@ async def test_calls_however_they_are_written_do_not_end_the_run(
     server.script.append(Reply.output(*calls))
     agent = Agent("Tester", model, db=db, tools=[add])
     run = await agent.arun("Go", background=True)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert (ended.status, ended.content) == (RunStatus.completed, "Hello.")
     told = [str(each["output"]) for each in sent(server) if "output" in each]
@@ -187,7 +187,7 @@ async def test_nobody_is_asked_to_confirm_what_does_not_fit(
     agent = Agent("Tester", model, db=db, tools=[tool(requires_confirmation=True)(add)])
     server.script += [Reply.tool_calls(("add", "{}")), Reply.tool_calls(("add", '{"a": 1}'))]
     run = await agent.arun("Go", background=True)
-    paused = await agent.await_run(run.run_id, timeout=10)
+    paused = await agent.await_run(run.run_id, timeout=20)
     assert paused is not None
     assert paused.status is RunStatus.paused
     assert [each["output"] for each in sent(server) if "output" in each] == [
@@ -197,7 +197,7 @@ async def test_nobody_is_asked_to_confirm_what_does_not_fit(
     assert requirement.tool_execution.tool_args == {"a": 1}
     requirement.confirm()
     await agent.acontinue_run(run.run_id, requirements=paused.requirements)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert [each.result for each in ended.tools][1:] == ["2"]
 

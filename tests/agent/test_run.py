@@ -166,7 +166,7 @@ def test_an_agent_serves_loops_one_after_another(
     async def ask() -> list[str | None]:
         waited = await agent.arun("Hi")
         submitted = await agent.arun("Hi", background=True)
-        ended = await agent.await_run(submitted.run_id, timeout=10)
+        ended = await agent.await_run(submitted.run_id, timeout=20)
         assert ended is not None
         return [waited.content, ended.content]
 

@@ -302,7 +302,7 @@ async def test_a_cancel_closes_the_connection_to_a_secondary_model(
     await server.wait_for_requests(2)
     assert await agent.acancel_run(run.run_id)
     await server.wait_for_disconnects(1)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert (ended.status, ended.metrics.model_calls) == (RunStatus.cancelled, 1)
 

@@ -93,10 +93,10 @@ async def test_background_and_foreground_runs_share_the_session(
 ) -> None:
     agent = Agent("Tester", model, db=db, add_history_to_context=True)
     run = await agent.arun("one", session_id="session-1", background=True)
-    await agent.await_run(run.run_id, timeout=10)
+    await agent.await_run(run.run_id, timeout=20)
     await agent.arun("two", session_id="session-1")
     run = await agent.arun("three", session_id="session-1", background=True)
-    await agent.await_run(run.run_id, timeout=10)
+    await agent.await_run(run.run_id, timeout=20)
     assert said(server.requests[-1]) == ["one", "Hello.", "two", "Hello.", "three"]
 
 

@@ -41,7 +41,7 @@ async def test_unusual_characters_come_back_equal_from_the_background(
         metadata: dict[str, object] = {text: [text, {"deep": text}]}
         run = await agent.arun(text, background=True, metadata=metadata)
         assert run.metadata == metadata
-        check(await agent.await_run(run.run_id, timeout=10), text)
+        check(await agent.await_run(run.run_id, timeout=20), text)
 
 
 async def test_unusual_characters_in_a_failure_come_back_equal(
@@ -50,7 +50,7 @@ async def test_unusual_characters_in_a_failure_come_back_equal(
     server.script.append(Reply.failed("server_error", "\x00 \ud800", "Once \x00", "\udfff"))
     agent = Agent("Tester", model, db=db)
     run = await agent.arun("Hi", background=True)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.error == "test-model failed: \x00 \ud800."
     assert ended.content == "Once \x00\udfff"

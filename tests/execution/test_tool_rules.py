@@ -485,7 +485,7 @@ async def test_pieces_come_while_the_tool_is_at_work(
 
     async def write() -> AsyncIterator[str]:
         yield "one, "
-        await asyncio.wait_for(read.wait(), 10)
+        await asyncio.wait_for(read.wait(), 20)
         yield "two"
 
     server.script += [Reply.tool_calls(("write", {})), Reply.text("Done.")]

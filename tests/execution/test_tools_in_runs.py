@@ -26,7 +26,7 @@ from kern.testing import Reply, ResponsesServer, Usage
 from kern.testing.reply import ToolCall
 from kern.tools import ToolResult, tool
 
-WAIT = 10.0
+WAIT = 20.0
 
 
 class Runner:

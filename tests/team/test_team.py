@@ -36,7 +36,7 @@ async def carried_out(team: Agent[Any, Any], background: bool, **options: Any) -
         ended: RunOutput = await team.arun("Go", **options)
         return ended
     submitted = await team.arun("Go", background=True, **options)
-    run = await team.await_run(submitted.run_id, 15)
+    run = await team.await_run(submitted.run_id, 20)
     assert run is not None
     return run
 
@@ -69,7 +69,7 @@ async def test_members_with_several_tasks_in_an_answer_work_side_by_side(db: Dat
 
     async def meet() -> str:
         """Meet the other."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(20):
             await meeting.wait()
         return "met"
 
@@ -315,7 +315,7 @@ async def test_the_sessions_of_teams_can_be_told_from_those_of_agents(db: Databa
     await team.arun("Go", session_id="of a team", user_id="ada")
     await member("Writer", db=db).arun("Go", session_id="of an agent")
     begun = await team.arun("Go", session_id="in the background", background=True)
-    await team.await_run(begun.run_id, 15)
+    await team.await_run(begun.run_id, 20)
     methods: Any = db
     for session_type, expected in (
         ("team", ["in the background", "of a team"]),
