@@ -1,5 +1,7 @@
 """Texts that break databases come back equal from every one of them."""
 
+import pytest
+
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
@@ -65,10 +67,13 @@ async def test_unusual_characters_are_streamed(
     assert found == [*TEXTS, ""]
 
 
-async def test_10_megabytes_go_in_and_come_out(
-    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+@pytest.mark.parametrize(
+    "megabytes", [2, pytest.param(10, marks=[pytest.mark.nightly, pytest.mark.timeout(120)])]
+)
+async def test_megabytes_go_in_and_come_out(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer, megabytes: int
 ) -> None:
-    text = "0123456789" * 1_000_000
+    text = "0123456789" * (megabytes * 100_000)
     server.script.append(Reply.text(text))
     agent = Agent("Tester", model, db=shared_db)
     submitted = await agent.arun(text, background=True)
