@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import pytest
+from locally import LOCALLY
 from pydantic import BaseModel
 
 from kern.agent import Agent, RunEvent, RunOutputEvent
@@ -151,6 +152,7 @@ async def test_the_failure_of_a_child_is_told_to_the_model_of_its_parent(
 # What both share.
 
 
+@LOCALLY
 @BOTH
 async def test_a_child_has_the_state_of_its_parent_which_sees_what_it_has_changed(
     db: Database, background: bool
@@ -215,6 +217,7 @@ async def test_children_side_by_side_each_change_what_is_theirs(
     }
 
 
+@LOCALLY
 async def test_the_history_of_a_conversation_does_not_show_what_its_agents_asked_each_other(
     db: Database,
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 
 import pytest
+from locally import LOCALLY_OR_NONE
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -121,6 +122,7 @@ async def test_a_reader_who_leaves_takes_the_run_along(
         assert (run.status, run.content) == (RunStatus.cancelled, "Once ")
 
 
+@LOCALLY_OR_NONE
 async def test_the_other_runs_go_on(
     any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -136,6 +138,7 @@ async def test_the_other_runs_go_on(
     assert statuses == [RunStatus.completed, RunStatus.cancelled, RunStatus.completed]
 
 
+@LOCALLY_OR_NONE
 async def test_a_run_that_has_ended_is_not_cancelled(
     any_db: Database | None, model: OpenAIResponses
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from locally import LOCALLY
 from pydantic import BaseModel
 
 from kern.agent import Agent, Handoff
@@ -35,6 +36,7 @@ async def carried_out(agent: Agent, background: bool, text: str = "A refund!") -
     return run
 
 
+@LOCALLY
 @pytest.mark.parametrize("background", [False, True], ids=["foreground", "background"])
 async def test_the_answer_of_the_other_agent_is_the_runs(db: Database, background: bool) -> None:
     model = ScriptedModel(["You get it."])

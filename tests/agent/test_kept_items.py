@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from asking import as_answer
+from locally import LOCALLY
 
 from kern import tool
 from kern.agent import Agent
@@ -53,6 +54,7 @@ async def test_items_come_back_in_the_history_of_the_session(
     assert sent(server)[1:3] == [REASONING, SAID]
 
 
+@LOCALLY
 @pytest.mark.parametrize("change", ["model", "server"])
 async def test_another_model_or_server_gets_the_text_of_the_history(
     db: Database, model: OpenAIResponses, server: ResponsesServer, change: str
@@ -98,6 +100,7 @@ async def test_items_come_back_in_a_later_attempt(
     assert sent(server)[1:] == [REASONING, call, result]
 
 
+@LOCALLY
 async def test_a_session_goes_on_after_an_answer_that_was_only_reasoning(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -122,6 +125,7 @@ async def test_an_empty_answer_is_tried_again_by_a_run_in_the_background(
     assert (ended.status, ended.content, ended.attempt) == (RunStatus.completed, "Hello.", 2)
 
 
+@LOCALLY
 async def test_a_kept_answer_is_not_looked_for_at_another_server(
     db: Database, server: ResponsesServer
 ) -> None:
@@ -144,6 +148,7 @@ async def test_a_kept_answer_is_not_looked_for_at_another_server(
         await agent.model.aclose()
 
 
+@LOCALLY
 async def test_calls_however_they_are_written_do_not_end_the_run(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -181,6 +186,7 @@ async def test_calls_however_they_are_written_do_not_end_the_run(
     assert len(set(ids)) == 10
 
 
+@LOCALLY
 async def test_nobody_is_asked_to_confirm_what_does_not_fit(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -202,6 +208,7 @@ async def test_nobody_is_asked_to_confirm_what_does_not_fit(
     assert [each.result for each in ended.tools][1:] == ["2"]
 
 
+@LOCALLY
 async def test_a_model_object_with_another_id_is_another_model(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -214,6 +221,7 @@ async def test_a_model_object_with_another_id_is_another_model(
     assert sent(server)[1] == as_answer("Four.")
 
 
+@LOCALLY
 async def test_items_stay_with_their_server_where_the_environment_changes(
     db: Database, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

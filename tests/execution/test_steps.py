@@ -291,13 +291,14 @@ async def test_bad_seconds_of_a_sleep_are_refused(kept: Runner, seconds: float) 
     assert await kept.result(work) == "refused"
 
 
-@pytest.mark.parametrize("name", ["a\x00b", "\ud800", "💣" * 255, "'; DROP TABLE", "../..", "null"])
-async def test_hostile_names_are_names(stored: Runner, name: str) -> None:
-    async def work(run_context: RunContext) -> str:
-        return await run_context.step(name, lambda: "fine")
+async def test_hostile_names_are_names(stored: Runner) -> None:
+    names = ["a\x00b", "\ud800", "💣" * 255, "'; DROP TABLE", "../..", "null"]
 
-    assert await stored.result(work) == "fine"
-    assert await stored.journaled() == [StepEnded(0, name, 0, '"fine"')]
+    async def work(run_context: RunContext) -> list[str]:
+        return [await run_context.step(name, lambda: "fine") for name in names]
+
+    assert json.loads(await stored.result(work)) == ["fine"] * len(names)
+    assert await stored.journaled() == [StepEnded(0, name, 0, '"fine"') for name in names]
 
 
 async def test_the_synchronous_twins_do_not_block_the_event_loop(run: Runner) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from locally import LOCALLY
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -94,6 +95,7 @@ def slow_to_clean_up(timeout: float | None, begun: asyncio.Event, released: asyn
     return FunctionTool(work, timeout=timeout)
 
 
+@LOCALLY
 async def test_the_model_is_told_at_the_limit_though_the_tool_cleans_up(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
