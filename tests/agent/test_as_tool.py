@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import pytest
+from locally import LOCALLY
 from pydantic import BaseModel
 
 from kern.agent import Agent, RunEvent, RunOutputEvent
@@ -40,7 +41,7 @@ async def carried_out(agent: Agent, background: bool, **options: Any) -> RunOutp
         ended: RunOutput = await agent.arun("Go", **options)
         return ended
     submitted = await agent.arun("Go", background=True, **options)
-    run = await agent.await_run(submitted.run_id, 15)
+    run = await agent.await_run(submitted.run_id, 20)
     assert run is not None
     return run
 
@@ -151,6 +152,7 @@ async def test_the_failure_of_a_child_is_told_to_the_model_of_its_parent(
 # What both share.
 
 
+@LOCALLY
 @BOTH
 async def test_a_child_has_the_state_of_its_parent_which_sees_what_it_has_changed(
     db: Database, background: bool
@@ -215,6 +217,7 @@ async def test_children_side_by_side_each_change_what_is_theirs(
     }
 
 
+@LOCALLY
 async def test_the_history_of_a_conversation_does_not_show_what_its_agents_asked_each_other(
     db: Database,
 ) -> None:
@@ -321,7 +324,7 @@ async def test_what_a_child_says_is_read_while_it_is_at_work(memory: InMemoryDb)
     inner = Agent("Researcher", ScriptedModel([reply]), live=True)
     outer = Agent("Boss", asking(), db=memory, tools=[inner.as_tool()])
     events = outer.arun("Go", stream=True, stream_events=True, background=True)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(20):
         async for event in events:
             if event.event is RunEvent.run_content and event.parent_run_id:
                 break  # Its model has not ended its answer.
@@ -347,13 +350,13 @@ async def test_a_cancelled_parent_takes_its_children_along(db: Database, backgro
     inner = Agent("Researcher", asking("leaf"), tools=[leaf.as_tool()])
     outer = Agent("Boss", asking(), db=db, tools=[inner.as_tool()])
     going = asyncio.create_task(carried_out(outer, background, run_id="run"))
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(20):
         await begun.wait()
         assert await outer.acancel_run("run")
         run = await going
     assert run.status is RunStatus.cancelled
     store = await db.store()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(20):
         while await store.children("run"):  # noqa: ASYNC110 # nobody tells of it
             await asyncio.sleep(0.01)
 

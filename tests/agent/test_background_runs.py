@@ -25,6 +25,7 @@ from kern.errors import ConfigurationError, InvalidInputError
 from kern.execution.reports import follow_up_id
 from kern.models.base import ModelRequest
 from kern.run.agent import RunEvent, RunOutput
+from kern.run.base import RunStatus
 from kern.run.fold import fold
 from kern.run.input import RunInput
 from kern.run.record import PARENT
@@ -54,7 +55,7 @@ async def test_who_waits_for_a_run_needs_no_slot(
     company.boss.model = FunctionModel(direct)
     company.may_answer.set()
     run = await company.boss.arun("Go", background=True)
-    run = await ended(company.boss, run.run_id, 15)
+    run = await ended(company.boss, run.run_id)
     assert run.content is not None
     assert run.content.startswith(f"{TOLD}1; run ")
     assert run.content.endswith("s ago. What it has come to follows.")
@@ -66,15 +67,19 @@ async def test_what_a_model_can_do_with_runs_it_can_do_with_those_of_its_session
 ) -> None:
     company, store = Company(memory), await memory.store()
     started = await company.boss.arun("Go", background=True, user_id="ada", session_id="s")
-    await ended(company.boss, started.run_id, 15)
+    await ended(company.boss, started.run_id)
+    async with asyncio.timeout(20):
+        while (await children_of(store, started.run_id))[0].status != RunStatus.running:  # noqa: ASYNC110 # nobody tells of it
+            await asyncio.sleep(0.01)
     [child] = await children_of(store, started.run_id)
 
     async def try_all(user_id: str, session_id: str, run_id: str) -> list[str]:
         names = ("look_at_run", "cancel_run", "wait_for_run")
         given = [(name, {"run_id": run_id}) for name in names]
         given[2][1]["seconds"] = "0.01"
-        calls = Reply.tool_calls(*given, ("list_runs", {}))
-        company.boss.model = ScriptedModel([calls, "Done."])
+        turns = (given[:1], given[1:2], [*given[2:], ("list_runs", {})])
+        calls = [Reply.tool_calls(*turn) for turn in turns]
+        company.boss.model = ScriptedModel([*calls, "Done."])
         run = await company.boss.arun("Try", user_id=user_id, session_id=session_id)
         return [str(each.result) for each in run.tools]
 
@@ -97,7 +102,7 @@ async def test_what_a_run_says_cannot_leave_its_tag(memory: InMemoryDb) -> None:
     company, store = Company(memory, answer=hostile), await memory.store()
     company.may_answer.set()
     run = await company.boss.arun("Go", background=True)
-    await ended(company.boss, run.run_id, 15)
+    await ended(company.boss, run.run_id)
     child = await child_of(store, run.run_id)
     await delivered(store)
     rows = await store.events(run.run_id, 0)
@@ -117,7 +122,7 @@ async def test_a_chain_of_runs_that_nobody_asks_for_ends(memory: InMemoryDb) -> 
         return await company.boss.alist_runs(limit=100)
 
     async def research(_: ModelRequest) -> str:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not all(  # noqa: ASYNC110 # nobody tells of it
                 each.status.is_terminal for each in await boss_runs()
             ):
@@ -133,7 +138,7 @@ async def test_a_chain_of_runs_that_nobody_asks_for_ends(memory: InMemoryDb) -> 
         while len(await boss_runs()) < UNASKED_LIMIT + 1:  # noqa: ASYNC110 # likewise
             await asyncio.sleep(0.02)
     [last, *_] = await boss_runs()
-    last = await ended(company.boss, last.run_id, 10)
+    last = await ended(company.boss, last.run_id)
     assert str(last.tools[0].result).startswith("Not started: ")
     await delivered(store)
     assert len(await boss_runs()) == UNASKED_LIMIT + 1
@@ -182,7 +187,7 @@ async def test_what_a_follower_is_given_is_what_the_run_was(memory: InMemoryDb) 
         timeout=60,
         priority=3,
     )
-    await ended(company.boss, run.run_id, 15)
+    await ended(company.boss, run.run_id)
     company.may_answer.set()
     child = await child_of(store, run.run_id)
     await follower_of(company.boss, store, child)

@@ -81,7 +81,7 @@ async def test_any_printable_id_will_do(db: Database, model: OpenAIResponses) ->
     agent = Agent("Tester", model, db=db)
     for id in ("a b", "ünï", "a/b?c#d", "'; DROP TABLE x; --", "é" * 255, "\U0001f600", "%s {}"):
         await agent.arun("Hi", background=True, run_id=id, session_id=id, user_id=id)
-        ended = await agent.await_run(id, timeout=10)
+        ended = await agent.await_run(id, timeout=20)
         assert ended is not None
         assert ended.is_terminal
         assert (ended.run_id, ended.session_id, ended.user_id) == (id, id, id)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 
 import pytest
+from locally import LOCALLY_OR_NONE
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -100,7 +101,7 @@ async def test_a_caller_who_runs_out_of_time_takes_the_run_along(
     with pytest.raises(TimeoutError):
         await ask()
     # Where the submit was under way, the run ends as soon as that is answered.
-    run = await agent.await_run("run-1", timeout=10, until="end")
+    run = await agent.await_run("run-1", timeout=20, until="end")
     assert run is None or run.status is RunStatus.cancelled
 
 
@@ -121,6 +122,7 @@ async def test_a_reader_who_leaves_takes_the_run_along(
         assert (run.status, run.content) == (RunStatus.cancelled, "Once ")
 
 
+@LOCALLY_OR_NONE
 async def test_the_other_runs_go_on(
     any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -136,6 +138,7 @@ async def test_the_other_runs_go_on(
     assert statuses == [RunStatus.completed, RunStatus.cancelled, RunStatus.completed]
 
 
+@LOCALLY_OR_NONE
 async def test_a_run_that_has_ended_is_not_cancelled(
     any_db: Database | None, model: OpenAIResponses
 ) -> None:
@@ -173,7 +176,7 @@ async def test_a_cancel_at_the_last_moment_holds(
     model = CancelledAtTheLastMoment("test-model", base_url=server.base_url, api_key="sk-test")
     agent = Agent("Tester", model, db=db)
     await agent.arun("Hi", run_id="last-moment", background=background)
-    run = await agent.await_run("last-moment", timeout=10)
+    run = await agent.await_run("last-moment", timeout=20)
     assert run is not None
     assert run.status is RunStatus.cancelled
 

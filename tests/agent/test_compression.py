@@ -132,7 +132,7 @@ async def test_what_is_shortened_at_once_goes_beyond_no_limit(limit: int) -> Non
         raise_on_error=False,
     )
     running = asyncio.create_task(agent.arun("Read."))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(short.requests) < limit - 1:  # noqa: ASYNC110 # a model has no event
             await asyncio.sleep(0.001)
     held.release()

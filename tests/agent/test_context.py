@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from locally import LOCALLY
 from plain import plain
 from pydantic import BaseModel
 
@@ -347,6 +348,7 @@ async def ask_thrice(agent: Agent, server: ResponsesServer) -> RequestRecord:
     return server.requests[-1]
 
 
+@LOCALLY
 @pytest.mark.parametrize(
     ("options", "shown"),
     [
@@ -367,6 +369,7 @@ async def test_as_many_messages_of_the_history_are_shown(
     assert [text for _, text in said(await ask_thrice(agent, server))] == shown
 
 
+@LOCALLY
 async def test_a_run_may_ask_for_its_history_and_do_without_it(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -381,6 +384,7 @@ async def test_a_run_may_ask_for_its_history_and_do_without_it(
     assert [text for _, text in said(server.requests[-1])] == ["5?"]
 
 
+@LOCALLY
 async def test_older_tool_calls_are_left_out_with_their_results(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -437,6 +441,7 @@ class Teller(Middleware):
         return await ask(changed)
 
 
+@LOCALLY
 async def test_middleware_sees_and_changes_the_request(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -491,6 +496,7 @@ def test_the_system_message_can_be_looked_at_without_a_loop(model: OpenAIRespons
     assert json.loads(json.dumps(message.text)) == "Count."
 
 
+@LOCALLY
 async def test_the_state_of_the_session_is_told_and_fills_names(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:

@@ -6,6 +6,7 @@ import re
 from contextlib import redirect_stdout
 
 import pytest
+from locally import LOCALLY, LOCALLY_OR_NONE
 from rich.console import Console
 
 from kern.agent import Agent
@@ -32,7 +33,7 @@ class Screen(io.StringIO):
 
     async def shows(self, text: str) -> None:
         """Wait until this was printed."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while text not in self.getvalue():
                 await self._written.wait()
                 self._written.clear()
@@ -44,6 +45,7 @@ def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
 
 
+@LOCALLY_OR_NONE
 @pytest.mark.parametrize("stream", [False, True], ids=["at-its-end", "live"])
 async def test_the_question_and_the_answer_are_shown(
     any_db: Database | None,
@@ -187,6 +189,7 @@ async def test_cancelling_the_display_closes_the_connection(
     await server.wait_for_disconnects(1)
 
 
+@LOCALLY
 async def test_the_conversation_goes_on_in_a_session(
     db: Database,
     model: OpenAIResponses,
@@ -290,6 +293,7 @@ async def test_what_is_no_console_is_refused(model: OpenAIResponses) -> None:
         await Agent("Tester", model).aprint_response("?", background=True)
 
 
+@LOCALLY
 async def test_a_conversation_in_the_terminal_goes_on_until_a_last_word(
     db: Database, model: OpenAIResponses, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +308,7 @@ async def test_a_conversation_in_the_terminal_goes_on_until_a_last_word(
     assert asked == [["user"], ["user", "assistant", "user"]] * 2
 
 
+@LOCALLY
 async def test_a_conversation_in_the_terminal_is_that_of_its_agent(
     db: Database, model: OpenAIResponses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +320,7 @@ async def test_a_conversation_in_the_terminal_is_that_of_its_agent(
     assert (await agent.aget_chat_history())[0].text == "first"
 
 
+@LOCALLY
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_run_that_was_cancelled_says_so(
     db: Database, model: OpenAIResponses, capsys: pytest.CaptureFixture[str], stream: bool

@@ -28,7 +28,7 @@ FAILURES = [
 
 async def submit_and_wait(agent: Agent, run_id: str | None = None) -> RunOutput:
     run = await agent.arun("Hi", background=True, run_id=run_id, metadata={"a": 1})
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     return ended
 

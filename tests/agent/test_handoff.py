@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from locally import LOCALLY
 from pydantic import BaseModel
 
 from kern.agent import Agent, Handoff
@@ -30,11 +31,12 @@ async def carried_out(agent: Agent, background: bool, text: str = "A refund!") -
     if not background:
         return await agent.arun(text)
     submitted = await agent.arun(text, background=True)
-    run = await agent.await_run(submitted.run_id, 15)
+    run = await agent.await_run(submitted.run_id, 20)
     assert run is not None
     return run
 
 
+@LOCALLY
 @pytest.mark.parametrize("background", [False, True], ids=["foreground", "background"])
 async def test_the_answer_of_the_other_agent_is_the_runs(db: Database, background: bool) -> None:
     model = ScriptedModel(["You get it."])

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from asking import as_answer
+from locally import LOCALLY
 
 from kern import tool
 from kern.agent import Agent
@@ -48,11 +49,12 @@ async def test_items_come_back_in_the_history_of_the_session(
                 pass
         case _:
             run = await agent.arun("2 + 2?", session_id="session", background=True)
-            await agent.await_run(run.run_id, timeout=10)
+            await agent.await_run(run.run_id, timeout=20)
     await agent.arun("Sure?", session_id="session")
     assert sent(server)[1:3] == [REASONING, SAID]
 
 
+@LOCALLY
 @pytest.mark.parametrize("change", ["model", "server"])
 async def test_another_model_or_server_gets_the_text_of_the_history(
     db: Database, model: OpenAIResponses, server: ResponsesServer, change: str
@@ -87,17 +89,18 @@ async def test_items_come_back_in_a_later_attempt(
     server.script += [Reply.output(REASONING, call), Reply.http_error(400)]
     agent = Agent("Tester", model, db=db, tools=[add])
     run = await agent.arun("Go", background=True)
-    failed = await agent.await_run(run.run_id, timeout=10)
+    failed = await agent.await_run(run.run_id, timeout=20)
     assert failed is not None
     assert failed.status is RunStatus.error
     await agent.aretry_run(run.run_id)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.status is RunStatus.completed
     result = {"type": "function_call_output", "call_id": "call_1", "output": "2"}
     assert sent(server)[1:] == [REASONING, call, result]
 
 
+@LOCALLY
 async def test_a_session_goes_on_after_an_answer_that_was_only_reasoning(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -117,11 +120,12 @@ async def test_an_empty_answer_is_tried_again_by_a_run_in_the_background(
     agent = Agent("Tester", model, db=db)
     server.script.append(Reply.output(REASONING))
     run = await agent.arun("2 + 2?", background=True, max_attempts=2)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert (ended.status, ended.content, ended.attempt) == (RunStatus.completed, "Hello.", 2)
 
 
+@LOCALLY
 async def test_a_kept_answer_is_not_looked_for_at_another_server(
     db: Database, server: ResponsesServer
 ) -> None:
@@ -133,17 +137,18 @@ async def test_a_kept_answer_is_not_looked_for_at_another_server(
     server.script.append(Reply.failed("invalid_prompt", "No."))
     agent = Agent("Tester", kept(server), db=db)
     run = await agent.arun("Hi", background=True)
-    await agent.await_run(run.run_id, timeout=10)
+    await agent.await_run(run.run_id, timeout=20)
     async with ResponsesServer() as elsewhere:
         agent.model = kept(elsewhere)
         await agent.aretry_run(run.run_id)
-        ended = await agent.await_run(run.run_id, timeout=10)
+        ended = await agent.await_run(run.run_id, timeout=20)
         assert ended is not None
         assert ended.content == "Hello."
         assert elsewhere.lookups == []
         await agent.model.aclose()
 
 
+@LOCALLY
 async def test_calls_however_they_are_written_do_not_end_the_run(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -165,7 +170,7 @@ async def test_calls_however_they_are_written_do_not_end_the_run(
     server.script.append(Reply.output(*calls))
     agent = Agent("Tester", model, db=db, tools=[add])
     run = await agent.arun("Go", background=True)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert (ended.status, ended.content) == (RunStatus.completed, "Hello.")
     told = [str(each["output"]) for each in sent(server) if "output" in each]
@@ -181,13 +186,14 @@ async def test_calls_however_they_are_written_do_not_end_the_run(
     assert len(set(ids)) == 10
 
 
+@LOCALLY
 async def test_nobody_is_asked_to_confirm_what_does_not_fit(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
     agent = Agent("Tester", model, db=db, tools=[tool(requires_confirmation=True)(add)])
     server.script += [Reply.tool_calls(("add", "{}")), Reply.tool_calls(("add", '{"a": 1}'))]
     run = await agent.arun("Go", background=True)
-    paused = await agent.await_run(run.run_id, timeout=10)
+    paused = await agent.await_run(run.run_id, timeout=20)
     assert paused is not None
     assert paused.status is RunStatus.paused
     assert [each["output"] for each in sent(server) if "output" in each] == [
@@ -197,11 +203,12 @@ async def test_nobody_is_asked_to_confirm_what_does_not_fit(
     assert requirement.tool_execution.tool_args == {"a": 1}
     requirement.confirm()
     await agent.acontinue_run(run.run_id, requirements=paused.requirements)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert [each.result for each in ended.tools][1:] == ["2"]
 
 
+@LOCALLY
 async def test_a_model_object_with_another_id_is_another_model(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -214,6 +221,7 @@ async def test_a_model_object_with_another_id_is_another_model(
     assert sent(server)[1] == as_answer("Four.")
 
 
+@LOCALLY
 async def test_items_stay_with_their_server_where_the_environment_changes(
     db: Database, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from locally import LOCALLY, LOCALLY_OR_NONE
 from plain import plain
 
 from kern.agent import Agent
@@ -41,6 +42,7 @@ def question_of(request: RequestRecord) -> str:
     return content if isinstance(content, str) else content[0]["text"]
 
 
+@LOCALLY_OR_NONE
 async def test_the_model_looks_it_up(
     any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -84,6 +86,7 @@ async def test_built_in_tools_come_last_and_go_for_those_of_users(
     assert result_of(server.requests[-1]) == "own Ada"
 
 
+@LOCALLY
 async def test_what_is_found_is_told_with_the_message(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:

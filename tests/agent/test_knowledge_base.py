@@ -128,7 +128,7 @@ async def test_conditions_of_agent_and_run_hold_beside_those_of_the_model(
     assert found(server.requests[2]) == {"farne"}
     server.script += [ask(query="like", filters={"year": 2026}), Reply.text("ok")]
     run = await agent.arun("And here?", knowledge_filters=[EQ("lang", "de")], background=True)
-    await agent.await_run(run.run_id, timeout=10)
+    await agent.await_run(run.run_id, timeout=20)
     assert found(server.requests[-1]) == {"farne"}
 
 

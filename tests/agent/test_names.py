@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+from locally import LOCALLY
 
 from kern.agent import (
     Agent,
@@ -35,6 +36,7 @@ CALL = Reply.tool_calls(("weather", {"city": "Bonn"})).counting(Usage(10, 5, cac
 ANSWER = Reply.text("It is ", "sunny.").thinking("Hm.").counting(Usage(20, 6))
 
 
+@LOCALLY
 async def test_a_run_shows_what_its_model_was_told(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -89,6 +91,7 @@ async def test_a_run_says_what_went_in_and_how_its_model_came_to_its_answer(
         assert (own.cache_read_tokens, each.metrics.cache_read_tokens) == (4, 4)
 
 
+@LOCALLY
 async def test_details_tell_the_models_of_a_run_apart(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -155,6 +158,7 @@ async def test_a_stream_ends_with_the_run_where_that_is_asked_for(
         assert not any(isinstance(each, RunOutput) for each in found[:-1])
 
 
+@LOCALLY
 async def test_the_end_of_a_failed_run_says_its_class(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -224,6 +228,7 @@ def test_an_agent_can_be_copied() -> None:
         agent.deep_copy(update={"instruction": "Be brief."})
 
 
+@LOCALLY
 async def test_a_run_has_the_media_that_it_was_given(db: Database) -> None:
     agent = Agent("Tester", ScriptedModel(["A dot."]), db=db)
     run = await agent.arun("What is it?", images=[Image(content=DOT, format="png")])

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from locally import LOCALLY
 
 from kern.agent import Agent
 from kern.agent.request import Request
@@ -39,6 +40,7 @@ def told(agent: Agent, number: int = -1) -> list[tuple[str, str]]:
     return [(each.role, each.text) for each in asked(agent, number).messages]
 
 
+@LOCALLY
 async def test_instructions_are_added_for_this_run_only(db: Database) -> None:
     agent = agent_of(db, add_history_to_context=True)
     brief = Overrides(instructions="Be brief, {user_id}.")
@@ -117,6 +119,7 @@ async def test_the_smaller_limit_of_tool_calls_holds(memory: InMemoryDb) -> None
         assert sum("is done" in (each.result or "") for each in run.tools) == made
 
 
+@LOCALLY
 async def test_the_whole_history_is_shown_whatever_the_agent_says(db: Database) -> None:
     agent = agent_of(db, instructions=None, num_history_messages=1, add_history_to_context=True)
     other = Agent("Other", ScriptedModel(["I am other."]), db=db)

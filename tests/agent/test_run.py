@@ -4,6 +4,7 @@ import asyncio
 from types import CoroutineType
 
 import pytest
+from locally import LOCALLY_OR_NONE
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -14,6 +15,7 @@ from kern.run.message import Message
 from kern.testing import Reply, ResponsesServer, Usage
 
 
+@LOCALLY_OR_NONE
 async def test_a_run_answers(
     any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -68,6 +70,7 @@ async def test_the_system_message_says_who_the_agent_is_and_what_it_does(
     assert server.requests[0].body["instructions"] == "You are a cook.\n\n- Be brief.\n- Be kind."
 
 
+@LOCALLY_OR_NONE
 async def test_a_conversation_can_be_given(
     any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -98,6 +101,7 @@ async def test_many_runs_go_at_once(
         assert (run.status, run.messages[0].content) == (RunStatus.completed, f"Hi {number}")
 
 
+@LOCALLY_OR_NONE
 async def test_a_refusal_is_an_answer(
     any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -166,7 +170,7 @@ def test_an_agent_serves_loops_one_after_another(
     async def ask() -> list[str | None]:
         waited = await agent.arun("Hi")
         submitted = await agent.arun("Hi", background=True)
-        ended = await agent.await_run(submitted.run_id, timeout=10)
+        ended = await agent.await_run(submitted.run_id, timeout=20)
         assert ended is not None
         return [waited.content, ended.content]
 

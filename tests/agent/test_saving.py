@@ -1,12 +1,10 @@
 """Agents are saved as versions, and loaded by id, version or label, also by other processes."""
 
-import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from elsewhere import Elsewhere
 from kept_parts import price, refund
 
 from kern.agent import Agent
@@ -123,43 +121,28 @@ async def test_a_loaded_agent_executes_runs_as_the_saved_one_would(
     assert server.requests[0].body["tools"] == server.requests[1].body["tools"]
 
 
-SAVER = """
-import asyncio, sys
-from kern.agent import Agent
-from kern.db.postgres import PostgresDb
-from kern.db.sqlite import SqliteDb
-
-db = {db}
-
-async def main():
-    agent = Agent("Shop", "openai:x", db=db)
-    for _ in range(5):
-        print(await agent.asave(label="newest"), flush=True)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.timeout(180)
-def test_processes_that_save_at_once_get_a_version_each(
-    shared_db: Database, tmp_path: Path
+async def test_processes_that_save_at_once_get_a_version_each(
+    agent: Agent, shared_db: Database, elsewhere: Elsewhere
 ) -> None:
-    named = (
-        f"PostgresDb({shared_db._dsn!r}, {shared_db.session_table!r})"
-        if isinstance(shared_db, PostgresDb)
-        else f"SqliteDb({shared_db.to_dict()['db_file']!r}, {shared_db.session_table!r})"
-    )
-    script = tmp_path / "saver.py"
-    script.write_text(SAVER.format(db=named))
     savers = [
-        subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+        elsewhere(
+            """
+    say("ready")
+    await hear()
+    say(*[await agent.asave(label="newest") for _ in range(5)])
+    """
+        )
         for _ in range(2)
     ]
-    told = [saver.communicate(timeout=50)[0].split() for saver in savers]
-    assert [saver.returncode for saver in savers] == [0, 0]
+    for saver in savers:
+        assert await saver.said() == "ready"
+    for saver in savers:
+        saver.tell("Go.")
+    told = [(await saver.said()).split() for saver in savers]
+    assert [await saver.ended() for saver in savers] == [0, 0]
     assert sorted(int(each) for each in (*told[0], *told[1])) == [*range(1, 11)]
 
-    versions = asyncio.run(shared_db.alist_configs("shop"))
+    versions = await shared_db.alist_configs("tester")
     assert [each["version"] for each in versions if each["label"] == "newest"] == [10]
     assert [each["version"] for each in versions if each["is_current"]] == [10]
 

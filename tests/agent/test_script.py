@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from elsewhere import environment_of
-from plain_script import RunScript, Script
+from plain_script import RunScript, Script, Scripts
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -18,9 +18,17 @@ from kern.run.base import RunStatus
 from kern.testing import Reply, ResponsesServer
 
 
+@pytest.fixture(scope="module")
+def scripts() -> Iterator[Scripts]:
+    """What starts scripts."""
+    started = Scripts()
+    yield started
+    started.close()
+
+
 @pytest.fixture
 def run_script(
-    db: Database, threaded_server: ResponsesServer, tmp_path: Path
+    scripts: Scripts, db: Database, threaded_server: ResponsesServer, tmp_path: Path
 ) -> Iterator[RunScript]:
     """Start scripts on each kind of database in turn."""
     started: list[Script] = []
@@ -29,7 +37,7 @@ def run_script(
     variables["TEST_DB"] = variables["TEST_DB"].replace("127.0.0.1", "localhost")
 
     def start(body: str) -> Script:
-        started.append(Script(tmp_path / f"script_{len(started)}.py", body, variables))
+        started.append(scripts.start(tmp_path / f"script_{len(started)}.py", body, variables))
         return started[-1]
 
     yield start

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from locally import LOCALLY_OR_NONE
 from media import holds, png, rows_of
 from pydantic import BaseModel, Field
 from typing_extensions import override
@@ -47,6 +48,7 @@ def scripted(*answers: Any) -> ScriptedModel:
     return ScriptedModel(answers)
 
 
+@LOCALLY_OR_NONE
 async def test_a_parser_puts_the_text_into_the_schema(any_db: Database | None) -> None:
     model, parser = scripted(counting("Bonn has 336465.", 1)), scripted(counting(BONN, 10))
     agent = Agent("G", model, output_schema=City, parser_model=parser, db=any_db)
@@ -60,6 +62,7 @@ async def test_a_parser_puts_the_text_into_the_schema(any_db: Database | None) -
     assert [each.text for each in run.messages] == ["Bonn?", "Bonn has 336465."]
 
 
+@LOCALLY_OR_NONE
 async def test_a_parser_is_asked_again_where_it_does_not_fit(any_db: Database | None) -> None:
     model, parser = scripted("Bonn."), scripted('{"name": "Bonn", "people": 0}', BONN)
     agent = Agent(
@@ -78,6 +81,7 @@ async def test_a_parser_is_asked_again_where_it_does_not_fit(any_db: Database | 
         await agent.arun("Bonn?")
 
 
+@LOCALLY_OR_NONE
 async def test_an_output_model_writes_the_answer(any_db: Database | None) -> None:
     model, writer = scripted("Draft."), scripted("The final answer.")
     agent = Agent("G", model, output_model=writer, output_model_prompt="Write.", db=any_db)
@@ -102,6 +106,7 @@ async def test_an_output_model_writes_the_answer(any_db: Database | None) -> Non
     assert "Draft." in writer.requests[0].messages[-1].text
 
 
+@LOCALLY_OR_NONE
 async def test_an_output_model_may_have_the_schema(any_db: Database | None) -> None:
     model, writer = scripted("Draft."), scripted("Nothing.", BONN)
     agent = Agent("G", model, output_schema=City, output_model=writer, db=any_db)
@@ -118,6 +123,7 @@ async def test_an_output_model_may_have_the_schema(any_db: Database | None) -> N
     ]
 
 
+@LOCALLY_OR_NONE
 async def test_all_of_them_in_their_order(any_db: Database | None) -> None:
     model, writer = scripted("Draft."), scripted("Final: Bonn, 336465.")
     parser, more = scripted(BONN), scripted(SUGGESTED)
@@ -180,6 +186,7 @@ def test_how_many_there_are(given: dict[str, int], bounds: tuple[int, int]) -> N
     assert (config.least, config.most) == bounds
 
 
+@LOCALLY_OR_NONE
 @pytest.mark.parametrize("answer", ["None.", Reply.http_error(500), Reply.failed()])
 async def test_without_follow_ups_the_answer_stands(
     answer: Any, any_db: Database | None, caplog: pytest.LogCaptureFixture
@@ -253,6 +260,7 @@ async def test_what_a_secondary_model_draws_is_in_no_row(sqlite_db: Database) ->
     assert not holds(await rows_of(await sqlite_db.store()), png(9))
 
 
+@LOCALLY_OR_NONE
 async def test_what_the_draft_has_drawn_is_the_runs(any_db: Database | None) -> None:
     agent = Agent("G", Painter(["Draft."]), output_model=scripted("Final."), db=any_db)
     run = await agent.arun("Draw.")
@@ -269,6 +277,7 @@ async def test_a_budget_that_is_used_up_leaves_the_answer_without_follow_ups() -
     assert (run.content, run.followups, len(model.requests)) == ("It is Bonn.", [], 1)
 
 
+@LOCALLY_OR_NONE
 async def test_each_answer_costs_what_its_own_model_costs(any_db: Database | None) -> None:
     def priced(price: float, *answers: Any) -> ScriptedModel:
         model = scripted(*answers)
@@ -302,7 +311,7 @@ async def test_a_cancel_closes_the_connection_to_a_secondary_model(
     await server.wait_for_requests(2)
     assert await agent.acancel_run(run.run_id)
     await server.wait_for_disconnects(1)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert (ended.status, ended.metrics.model_calls) == (RunStatus.cancelled, 1)
 

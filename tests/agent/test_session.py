@@ -5,6 +5,7 @@ import json
 from itertools import pairwise
 
 import pytest
+from locally import LOCALLY
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -31,6 +32,7 @@ async def test_the_model_is_shown_the_session_in_its_order(
     assert [request.body["instructions"] for request in server.requests] == ["Count."] * 3
 
 
+@LOCALLY
 async def test_by_default_a_run_stands_alone(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -93,10 +95,10 @@ async def test_background_and_foreground_runs_share_the_session(
 ) -> None:
     agent = Agent("Tester", model, db=db, add_history_to_context=True)
     run = await agent.arun("one", session_id="session-1", background=True)
-    await agent.await_run(run.run_id, timeout=10)
+    await agent.await_run(run.run_id, timeout=20)
     await agent.arun("two", session_id="session-1")
     run = await agent.arun("three", session_id="session-1", background=True)
-    await agent.await_run(run.run_id, timeout=10)
+    await agent.await_run(run.run_id, timeout=20)
     assert said(server.requests[-1]) == ["one", "Hello.", "two", "Hello.", "three"]
 
 
@@ -109,6 +111,7 @@ async def test_agents_share_a_session(
     assert said(server.requests[-1]) == ["one", "Hello.", "two"]
 
 
+@LOCALLY
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_each_request_begins_with_the_bytes_of_the_one_before(
     db: Database, model: OpenAIResponses, server: ResponsesServer, stream: bool

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from locally import LOCALLY
 from pydantic import BaseModel
 
 from kern.agent import Agent, AgentSession
@@ -145,6 +146,7 @@ async def test_a_session_is_saved_with_runs_of_elsewhere_and_deleted(db: Databas
     assert await agent.aget_session("other") is not None
 
 
+@LOCALLY
 async def test_the_runs_of_a_session_hold_instances_of_their_type(db: Database) -> None:
     agent = Agent("Tester", ScriptedModel(['{"name": "Bonn"}']), db=db, output_schema=City)
     await agent.arun("Which?", session_id="session")
@@ -156,6 +158,7 @@ async def test_the_runs_of_a_session_hold_instances_of_their_type(db: Database) 
         assert session.runs[0].content == City(name="Bonn")
 
 
+@LOCALLY
 async def test_the_introduction_is_the_first_message_of_a_session(db: Database) -> None:
     agent = agent_of(db, introduction="I am Ada.", add_history_to_context=True)
     for text in ("Hi", "And?"):
@@ -165,6 +168,7 @@ async def test_the_introduction_is_the_first_message_of_a_session(db: Database) 
     assert agent.introduction == "I am Ada."
 
 
+@LOCALLY
 async def test_messages_of_tools_are_left_out_where_that_is_said(db: Database) -> None:
     agent = agent_of(
         db,
@@ -184,6 +188,7 @@ async def test_messages_of_tools_are_left_out_where_that_is_said(db: Database) -
     assert [each.role for each in model.requests[-1].messages] == ["user", "assistant", "user"]
 
 
+@LOCALLY
 async def test_the_answer_is_written_to_a_file_that_users_cannot_lead_elsewhere(
     tmp_path: Path, db: Database
 ) -> None:
@@ -284,6 +289,7 @@ async def test_without_a_user_there_are_no_past_sessions(db: Database) -> None:
     assert answer_of(agent, run)["sessions"] == []
 
 
+@LOCALLY
 async def test_the_model_looks_at_the_chat_and_the_tool_calls_before(db: Database) -> None:
     stored = {"add_history_to_context": True, "store_history_messages": True}
     look_at = Reply.tool_calls(("look", {"place": "Bonn"}))
@@ -328,6 +334,7 @@ def test_what_cannot_be_kept_is_refused() -> None:
         Agent("Tester", model).get_session("session")
 
 
+@LOCALLY
 async def test_a_hook_and_instructions_are_given_the_session(db: Database) -> None:
     seen: list[Any] = []
 

@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import pytest
+from locally import LOCALLY
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -50,6 +51,7 @@ def made(db: Database | None, *script: Reply | str, **options: Any) -> Agent:
     return Agent("Keeper", ScriptedModel(script), db=db, **given)
 
 
+@LOCALLY
 async def test_the_state_of_the_agent_is_that_of_a_new_session(db: Database) -> None:
     agent = made(db)
     assert await agent.aget_session_state("s") == {}
@@ -74,6 +76,7 @@ async def test_what_tools_change_is_stored_and_is_there_in_the_next_run(db: Data
     assert await agent.aget_session_state("other") == {}
 
 
+@LOCALLY
 async def test_what_is_set_on_the_agent_holds_for_the_next_new_session(db: Database) -> None:
     agent = made(db, session_state={"a": 1})
     agent.session_state = {"a": 2}
@@ -92,6 +95,7 @@ async def test_without_a_database_the_state_lives_with_the_run() -> None:
     assert (await agent.arun("Hi")).session_state == STATE
 
 
+@LOCALLY
 async def test_a_run_that_nobody_gives_a_state_has_none(db: Database) -> None:
     agent = Agent("Keeper", ScriptedModel(), db=db)
     run = await agent.arun("Hi", session_id="s")
@@ -120,6 +124,7 @@ async def test_the_state_that_a_run_is_given_may_take_the_place_of_the_stored_on
     assert await agent.aget_session_state("s") == {"a": 1, "c": 3}
 
 
+@LOCALLY
 async def test_the_state_can_be_assigned_and_keys_deleted(db: Database) -> None:
     def reset(run_context: RunContext) -> None:
         """Begin anew."""
@@ -144,6 +149,7 @@ async def test_the_state_can_be_assigned_and_keys_deleted(db: Database) -> None:
     assert (await agent.arun("Hi", session_id="s")).session_state == {"fresh": True}
 
 
+@LOCALLY
 async def test_what_a_run_knows_of_itself_is_in_the_state_and_not_stored(db: Database) -> None:
     seen: dict[str, Any] = {}
 
@@ -166,6 +172,7 @@ async def test_what_a_run_knows_of_itself_is_in_the_state_and_not_stored(db: Dat
     assert await agent.aget_session_state("s", user_id="alice") == STATE
 
 
+@LOCALLY
 async def test_calls_of_a_turn_each_have_their_copy_and_are_merged_in_their_order(
     db: Database,
 ) -> None:
@@ -209,6 +216,7 @@ def _current(run: RunOutput) -> dict[str, object]:
     return {"current_session_id": run.session_id, "current_run_id": run.run_id}
 
 
+@LOCALLY
 async def test_a_state_that_is_no_json_fails_the_call_and_nothing_else(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -229,6 +237,7 @@ async def test_a_state_that_is_no_json_fails_the_call_and_nothing_else(
     assert all(record.levelno < logging.ERROR for record in caplog.records)
 
 
+@LOCALLY
 async def test_what_a_call_has_changed_before_it_failed_is_kept(db: Database) -> None:
     def fail(run_context: RunContext) -> str:
         """Fail."""
@@ -242,6 +251,7 @@ async def test_what_a_call_has_changed_before_it_failed_is_kept(db: Database) ->
     assert run.session_state == STATE | {"tried": True}
 
 
+@LOCALLY
 async def test_the_model_may_change_the_state_where_it_is_asked_to(db: Database) -> None:
     model = ScriptedModel(
         [calls("update_session_state", session_state_updates={"visits": 7, "new": [1]}), "Done."]
@@ -289,6 +299,7 @@ async def test_the_state_is_updated_from_outside(db: Database) -> None:
         await agent.aget_session_state()
 
 
+@LOCALLY
 async def test_an_agent_with_a_session_of_its_own_means_that(db: Database) -> None:
     agent = made(db, calls("visit"), "Done.", session_id="own", user_id="alice")
     await agent.arun("Hi")
@@ -356,6 +367,7 @@ def test_an_agent_with_a_state_that_is_no_json_is_refused(state: Any, said: str)
         Agent("Keeper", ScriptedModel(), session_state=state)
 
 
+@LOCALLY
 async def test_a_run_with_a_state_that_is_no_json_is_refused(db: Database) -> None:
     agent = made(db)
     given: Any
@@ -385,6 +397,7 @@ def system(agent: Agent) -> str:
     return model.requests[-1].messages[0].text
 
 
+@LOCALLY
 async def test_hooks_change_the_state_with_their_steps(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -410,6 +423,7 @@ async def test_hooks_change_the_state_with_their_steps(
     assert [each for each in caplog.messages if "the pre-hook spoil failed" in each]
 
 
+@LOCALLY
 async def test_hooks_have_the_state_also_where_nobody_gives_one(db: Database) -> None:
     def count(run_context: RunContext) -> None:
         assert run_context.session_state is not None
@@ -420,6 +434,7 @@ async def test_hooks_have_the_state_also_where_nobody_gives_one(db: Database) ->
     assert await agent.aget_session_state("s") == {"runs": [each.run_id for each in runs]}
 
 
+@LOCALLY
 async def test_the_state_fills_names_in_what_the_model_is_told(db: Database) -> None:
     agent = made(
         db,
@@ -433,6 +448,7 @@ async def test_the_state_fills_names_in_what_the_model_is_told(db: Database) -> 
     assert "Visits: 1, user: alice, {unknown}." in system(agent)
 
 
+@LOCALLY
 async def test_instructions_are_made_of_the_state(db: Database) -> None:
     def instruct(run_context: RunContext, session_state: dict[str, Any]) -> str:
         assert run_context.session_state is session_state
@@ -444,6 +460,7 @@ async def test_instructions_are_made_of_the_state(db: Database) -> None:
         assert expected in system(agent)
 
 
+@LOCALLY
 async def test_the_state_is_told_where_that_is_asked_for(db: Database) -> None:
     agent = made(db, session_state={"secret name": "Ada"}, add_session_state_to_context=True)
     await agent.arun("Hi", session_id="s", user_id="alice")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from leases import expire
+from locally import LOCALLY_OR_NONE
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -60,6 +61,7 @@ async def test_every_event_is_there_for_those_who_ask(
     assert times == sorted(times)
 
 
+@LOCALLY_OR_NONE
 async def test_a_piece_comes_before_the_next_one_is_written(
     any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -84,6 +86,7 @@ async def test_what_was_streamed_is_kept_whole(
     assert [message.content for message in run.messages] == ["Tell me.", "Once upon"]
 
 
+@LOCALLY_OR_NONE
 async def test_nothing_begins_before_the_first_event_is_asked_for(
     any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -135,6 +138,7 @@ async def test_a_stream_of_a_cancelled_run_says_so_and_ends(
     ]
 
 
+@LOCALLY_OR_NONE
 async def test_a_refusal_is_streamed(
     any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -144,6 +148,7 @@ async def test_a_refusal_is_streamed(
     assert "".join(pieces) == "I'd rather not."
 
 
+@LOCALLY_OR_NONE
 async def test_only_a_streamed_run_is_streamed_from_the_provider(
     any_db: Database | None, model: OpenAIResponses, server: ResponsesServer
 ) -> None:

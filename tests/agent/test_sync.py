@@ -125,7 +125,7 @@ def test_an_interrupt_takes_the_run_along(
 def test_a_background_run_is_waited_for(agent: Agent) -> None:
     submitted = agent.run("Hi", background=True)
     assert submitted.status is RunStatus.pending
-    ended = agent.wait_run(submitted.run_id, timeout=10)
+    ended = agent.wait_run(submitted.run_id, timeout=20)
     assert ended is not None
     assert (ended.status, ended.content) == (RunStatus.completed, "Hello.")
     assert agent.get_run_output(submitted.run_id, submitted.session_id) == ended
@@ -140,7 +140,7 @@ def test_a_wait_can_be_given_up(agent: Agent, threaded_server: ResponsesServer) 
     with pytest.raises(TimeoutError):
         agent.wait_run(run.run_id, timeout=0.05)
     reply.release()
-    ended = agent.wait_run(run.run_id, timeout=10)
+    ended = agent.wait_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.status is RunStatus.completed
 
@@ -151,7 +151,7 @@ def test_a_background_run_is_cancelled(agent: Agent, threaded_server: ResponsesS
     threaded_server.wait_for_requests_sync(1)
     assert agent.cancel_run(run.run_id)
     threaded_server.wait_for_disconnects_sync(1)
-    ended = agent.wait_run(run.run_id, timeout=10)
+    ended = agent.wait_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.status is RunStatus.cancelled
 
@@ -211,7 +211,7 @@ async def test_code_with_and_without_a_loop_sees_the_same_runs(
     also_submitted = await agent.arun("Hi", background=True)
     reply.release()
     for run_id in (submitted.run_id, also_submitted.run_id):
-        ended = await agent.await_run(run_id, timeout=10)
+        ended = await agent.await_run(run_id, timeout=20)
         assert ended is not None
         assert ended.status is RunStatus.completed
         assert await asyncio.to_thread(agent.get_run_output, run_id) == ended
@@ -229,12 +229,12 @@ async def test_a_loop_that_executes_a_run_is_not_blocked(
         agent.stream_run(run.run_id)
     assert not cancel_run("another")  # It does not block.
     reply.release()
-    assert await asyncio.to_thread(agent.wait_run, run.run_id, 10)
+    assert await asyncio.to_thread(agent.wait_run, run.run_id, 20)
 
 
 async def test_a_loop_that_takes_runs_is_not_blocked_between_them(agent: Agent) -> None:
     first = await agent.arun("Hi", background=True)
-    await agent.await_run(first.run_id, timeout=10)
+    await agent.await_run(first.run_id, timeout=20)
     with pytest.raises(SyncInLoopError, match=r"await agent\.arun"):
         agent.run("Hi")
 

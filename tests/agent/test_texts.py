@@ -1,5 +1,7 @@
 """Texts that break databases come back equal from every one of them."""
 
+import pytest
+
 from kern.agent import Agent
 from kern.db.database import Database
 from kern.models.openai import OpenAIResponses
@@ -41,7 +43,7 @@ async def test_unusual_characters_come_back_equal_from_the_background(
         metadata: dict[str, object] = {text: [text, {"deep": text}]}
         run = await agent.arun(text, background=True, metadata=metadata)
         assert run.metadata == metadata
-        check(await agent.await_run(run.run_id, timeout=10), text)
+        check(await agent.await_run(run.run_id, timeout=20), text)
 
 
 async def test_unusual_characters_in_a_failure_come_back_equal(
@@ -50,7 +52,7 @@ async def test_unusual_characters_in_a_failure_come_back_equal(
     server.script.append(Reply.failed("server_error", "\x00 \ud800", "Once \x00", "\udfff"))
     agent = Agent("Tester", model, db=db)
     run = await agent.arun("Hi", background=True)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     assert ended is not None
     assert ended.error == "test-model failed: \x00 \ud800."
     assert ended.content == "Once \x00\udfff"
@@ -65,10 +67,13 @@ async def test_unusual_characters_are_streamed(
     assert found == [*TEXTS, ""]
 
 
-async def test_10_megabytes_go_in_and_come_out(
-    shared_db: Database, model: OpenAIResponses, server: ResponsesServer
+@pytest.mark.parametrize(
+    "megabytes", [2, pytest.param(10, marks=[pytest.mark.nightly, pytest.mark.timeout(120)])]
+)
+async def test_megabytes_go_in_and_come_out(
+    shared_db: Database, model: OpenAIResponses, server: ResponsesServer, megabytes: int
 ) -> None:
-    text = "0123456789" * 1_000_000
+    text = "0123456789" * (megabytes * 100_000)
     server.script.append(Reply.text(text))
     agent = Agent("Tester", model, db=shared_db)
     submitted = await agent.arun(text, background=True)

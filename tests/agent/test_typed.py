@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
+from locally import LOCALLY_OR_NONE
 from pydantic import BaseModel, Field
 
 from kern import Agent, UsageLimits
@@ -37,6 +38,7 @@ def scripted(*answers: Any) -> ScriptedModel:
     return ScriptedModel(answers)
 
 
+@LOCALLY_OR_NONE
 async def test_the_content_is_an_instance(any_db: Database | None) -> None:
     agent = Agent("Geographer", scripted(BONN), output_schema=City, db=any_db)
     run = await agent.arun("Bonn?")
@@ -77,6 +79,7 @@ async def test_it_is_read_back_as_the_same_type(any_db: Database, is_own: bool) 
     assert seen.content == (bonn if is_own else {"name": "Bonn", "people": 336465})
 
 
+@LOCALLY_OR_NONE
 @pytest.mark.parametrize(
     ("schema", "answer", "content"),
     [
@@ -96,6 +99,7 @@ async def test_a_run_may_have_a_schema_of_its_own(
     assert (await agent.arun("And Bonn?")).content == City.model_validate_json(BONN)
 
 
+@LOCALLY_OR_NONE
 async def test_an_answer_that_does_not_fit_is_asked_for_again(any_db: Database | None) -> None:
     model = scripted('{"name": "Bonn", "people": 0}', f"```json\n{BONN}\n```")
     agent = Agent("Geographer", model, output_schema=City, db=any_db)
@@ -114,6 +118,7 @@ async def test_an_answer_that_does_not_fit_is_asked_for_again(any_db: Database |
     assert text == f"```json\n{BONN}\n```"
 
 
+@LOCALLY_OR_NONE
 async def test_it_is_asked_for_so_often_and_no_more(any_db: Database | None) -> None:
     model = scripted("I do not know.", "Still not.", "Never.", BONN)
     agent = Agent("Geographer", model, output_schema=City, output_retries=2, db=any_db)
@@ -141,6 +146,7 @@ async def test_a_refusal_and_a_cut_are_not_repaired() -> None:
     assert len(model.requests) == 2
 
 
+@LOCALLY_OR_NONE
 async def test_tools_are_called_before_the_answer(any_db: Database | None) -> None:
     def count(city: str) -> int:
         """Count the people of a city."""
@@ -153,6 +159,7 @@ async def test_tools_are_called_before_the_answer(any_db: Database | None) -> No
     assert [each.result for each in run.tools] == ["336465"]
 
 
+@LOCALLY_OR_NONE
 async def test_pieces_have_what_there_is_of_the_value(any_db: Database | None) -> None:
     model = scripted(Reply.text('{"name": "Bo', 'nn", "peo', 'ple": 336465}'))
     agent = Agent("Geographer", model, output_schema=City, db=any_db)
@@ -246,6 +253,7 @@ async def test_repairs_count_against_the_limits() -> None:
         await agent.arun("Bonn?")
 
 
+@LOCALLY_OR_NONE
 async def test_an_input_may_have_a_type_too(any_db: Database | None) -> None:
     agent = Agent("Geographer", scripted("Yes.", "Yes.", "Yes."), input_schema=City, db=any_db)
     for given in (
@@ -317,7 +325,7 @@ async def test_a_run_that_was_given_a_type_is_executed_without_it(
     assert form.content_type == "City"
 
 
-@pytest.mark.parametrize("any_db", ["postgres", "sqlite", "memory"], indirect=True)
+@pytest.mark.parametrize("any_db", ["sqlite", "memory"], indirect=True)
 @pytest.mark.parametrize("is_parsed", [False, True])
 async def test_a_run_whose_model_has_declined_asks_again_where_it_is_retried(
     any_db: Database, is_parsed: bool

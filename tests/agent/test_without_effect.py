@@ -194,9 +194,9 @@ async def test_what_a_callback_raises_is_logged_and_harms_no_run(
 
     serving = asyncio.create_task(serve([agent], stopping=stopping, ready=ready))
     run = await agent.arun("Hi", background=True)
-    ended = await agent.await_run(run.run_id, timeout=10)
+    ended = await agent.await_run(run.run_id, timeout=20)
     stopping.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await serving
     assert ended is not None
     assert ended.status is RunStatus.completed

@@ -2,14 +2,19 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 import pytest
+from leases import expire
 
 from kern.agent import Agent
 from kern.db.database import Database
+from kern.db.queue import Entry
 from kern.db.values import Settled
+from kern.dispatch.opening import open_runtime
+from kern.models.openai import OpenAIResponses
 from kern.run.record import Settlement
-from kern.testing import Reply, ScriptedModel
+from kern.testing import Reply, ResponsesServer, ScriptedModel
 from kern.tools import tool
 
 
@@ -40,6 +45,33 @@ async def test_what_is_answered_before_its_attempt_has_ended_here_goes_on_at_onc
 
     monkeypatch.setattr(store, "settle", partial(settle_and_answer))
     submitted = await agent.arun("Go", background=True)
-    run = await agent.await_run(submitted.run_id, 10, until="end")
+    run = await agent.await_run(submitted.run_id, 20, until="end")
     assert run is not None
     assert run.content == "Done"
+
+
+async def test_what_follows_a_stale_attempt_in_the_foreground_begins_as_soon_as_that_has_ended(
+    db: Database, model: OpenAIResponses, server: ResponsesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT", "600")  # Nobody is to wait for it.
+    half = Reply.text("Half").held()
+    server.script += [half, Reply.text("The whole.")]
+    agent = Agent("Tester", model, db=db)
+    running = asyncio.create_task(agent.arun("Go", run_id="run"))
+    await server.wait_for_requests(1)
+    runtime, delivered = await open_runtime(db), asyncio.Event()
+    dequeue = runtime.store.queue.dequeue
+
+    async def dequeue_and_say(*given: Any, **options: Any) -> list[Entry]:
+        found = await dequeue(*given, **options)
+        if found:
+            delivered.set()
+        return found
+
+    monkeypatch.setattr(runtime.store.queue, "dequeue", dequeue_and_say)
+    await expire(db, "run")
+    runtime.serve(agent)
+    async with asyncio.timeout(20):
+        await delivered.wait()
+        half.release()
+        assert (await running).content == "The whole."

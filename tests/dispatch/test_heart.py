@@ -39,7 +39,7 @@ class Beats(Heart):
     def close(self) -> None:
         self.closed.set()
 
-    def wait(self, count: int, timeout: float = 10.0) -> bool:
+    def wait(self, count: int, timeout: float = 20.0) -> bool:
         with self._beaten:
             return self._beaten.wait_for(lambda: len(self.extended) >= count, timeout)
 
@@ -67,9 +67,9 @@ async def test_a_blocked_loop_loses_no_lease() -> None:
     thread, _database = beating(beats, pulse)
     assert beats.wait(10), "the loop was blocked by this very wait"
     assert beats.extended[0] == [("run", 1)]
-    await asyncio.wait_for(told.wait(), 10)
+    await asyncio.wait_for(told.wait(), 20)
     thread.leave(pulse)
-    assert await asyncio.to_thread(beats.closed.wait, 10)
+    assert await asyncio.to_thread(beats.closed.wait, 20)
 
 
 async def test_a_dead_loop_loses_its_leases() -> None:
@@ -98,7 +98,7 @@ async def test_a_loop_that_executes_nothing_costs_nothing() -> None:
     pulse = Pulse(nothing, lambda *_: None, 0.03, max_loop_block=60)
     thread, _database = beating(beats, pulse)
     for _ in range(5):
-        assert await asyncio.to_thread(asked.acquire, timeout=10)
+        assert await asyncio.to_thread(asked.acquire, timeout=20)
     assert beats.extended == []
     thread.leave(pulse)
 
@@ -108,7 +108,7 @@ async def test_it_goes_on_after_an_outage() -> None:
     told = asyncio.Event()
     pulse = Pulse(lambda: [("run", 1)], lambda *_: told.set(), 0.03, max_loop_block=60)
     thread, _database = beating(beats, pulse)
-    await asyncio.wait_for(told.wait(), 10)
+    await asyncio.wait_for(told.wait(), 20)
     assert len(beats.extended) > 3
     thread.leave(pulse)
 

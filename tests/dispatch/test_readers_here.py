@@ -67,11 +67,17 @@ async def test_many_readers_ask_the_database_for_nothing(
     asked: list[str] = []
     for name in ("get", "events", "read", "watch"):
         monkeypatch.setattr(store, name, lambda *_, name=name, **__: asked.append(name))
-    server.script.append(Reply.text("Par", "is", " it", " is.").slow(pause=0.05))
+    reply = Reply.text("Par", "is", " it", " is.").held(after=1)
+    server.script.append(reply)
     await agent.arun("Where?", background=True, run_id="run")
+    all_read = asyncio.Barrier(20)
 
     async def read() -> list[RunOutputEvent]:
-        return [event async for event in agent.astream_run("run")]
+        stream = agent.astream_run("run")
+        events = [await anext(stream)]
+        await all_read.wait()
+        reply.release()
+        return events + [event async for event in stream]
 
     async with asyncio.timeout(20):
         first, *others = await asyncio.gather(*(read() for _ in range(20)))

@@ -88,12 +88,17 @@ def test_a_signal_handler_of_the_event_loop_goes_first(spawn: Spawn) -> None:
         PRELUDE
         + """
 async def own():
-    end = asyncio.Event()
+    end, released = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
-    on_terminate(release)
+
+    async def release_and_say():
+        await release()
+        released.set()
+
+    on_terminate(release_and_say)
     print("ready")
     await end.wait()
-    await asyncio.sleep(0.2)
+    await released.wait()
     print("ended")
 
 asyncio.run(own())
@@ -140,7 +145,7 @@ time.sleep(60)
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == "asked\n"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(9) == -signal.SIGTERM
+    assert process.wait(20) == -signal.SIGTERM
 
 
 def test_who_is_in_charge_of_a_loop_is_asked_instead(spawn: Spawn) -> None:

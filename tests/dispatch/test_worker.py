@@ -87,7 +87,7 @@ async def test_a_worker_that_ends_gives_what_runs_its_grace_and_hands_over_the_r
 ) -> None:
     quick, endless = Reply.text("In time.").held(), Reply.hang()
     server.script += [quick, endless]
-    leaving = await new_worker(shared_db, grace=1.5).ready()
+    leaving = await new_worker(shared_db, grace=5.0).ready()
     await submit(agent, ["quick"])
     await server.wait_for_requests(1)
     await submit(agent, ["endless"])

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import pytest
+from locally import LOCALLY
 from typing_extensions import override
 
 from kern.agent import Agent
@@ -122,6 +123,7 @@ async def test_a_text_of_a_mebibyte_is_plain_text_and_one_above_is_not(
     assert blob_of(Message("tool", content)).size == LIMIT + 1
 
 
+@LOCALLY
 @pytest.mark.parametrize(
     "content", ["x" * LIMIT, (TextPart("x" * LIMIT), ImagePart(Url("https://example.com/a.png")))]
 )
@@ -228,6 +230,7 @@ async def test_a_later_run_is_told_the_whole_of_an_earlier_one(
     assert [each.from_history for each in output.messages] == [True] * 4 + [False] * 2
 
 
+@LOCALLY
 @pytest.mark.usefixtures("low")
 async def test_readers_of_the_run_see_the_same_reference_everywhere(
     db: Database, model: OpenAIResponses, server: ResponsesServer
@@ -268,6 +271,7 @@ class Speaker(Model):
         yield await self.respond(request)
 
 
+@LOCALLY
 @pytest.mark.usefixtures("low")
 async def test_media_of_an_answer_are_kept_by_reference_and_handed_back(db: Database) -> None:
     speaker = Speaker()
@@ -295,6 +299,7 @@ async def test_without_a_database_nothing_is_replaced(
     assert told(server) == ["a" * 3000]
 
 
+@LOCALLY
 @pytest.mark.usefixtures("low")
 async def test_what_is_around_a_tool_sees_the_whole(
     db: Database, model: OpenAIResponses, server: ResponsesServer
@@ -314,6 +319,7 @@ async def test_what_is_around_a_tool_sees_the_whole(
     assert seen == ["a" * 3000]
 
 
+@LOCALLY
 @pytest.mark.usefixtures("low")
 async def test_a_long_error_is_kept_by_reference_too(
     db: Database, model: OpenAIResponses, server: ResponsesServer

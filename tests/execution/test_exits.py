@@ -64,7 +64,7 @@ async def test_a_function_that_ends_the_process_ends_its_run(place: str, backgro
     tester.db, tester.raise_on_error = InMemoryDb(), False
     run = await tester.arun("Hi", background=background)
     if background:
-        run = await tester.await_run(run.run_id, 10)
+        run = await tester.await_run(run.run_id, 20)
     assert run is not None
     assert run.status is RunStatus.error
     assert "SystemExit: 3" in (run.error or "")

@@ -58,25 +58,23 @@ async def streamed(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("make", [background, foreground, streamed])
-@pytest.mark.parametrize("has_tool", [False, True])
 async def test_a_run_that_has_ended_is_no_garbage(
     shared_db: Database,
     model: OpenAIResponses,
     server: ResponsesServer,
     make: Callable[[Agent], Awaitable[None]],
-    has_tool: bool,
     request: pytest.FixtureRequest,
 ) -> None:
-    agent = Agent("Tester", model, db=shared_db, tools=[work] if has_tool else [])
+    agent = Agent("Tester", model, db=shared_db, tools=[work])
 
-    async def make_some() -> None:
-        for _ in range(RUNS):
-            server.script += [Reply.tool_calls(("work", {}))] * has_tool + [Reply.text("Well.")]
+    async def make_some(count: int) -> None:
+        for _ in range(count):
+            server.script += [Reply.tool_calls(("work", {})), Reply.text("Well.")]
             await make(agent)
 
-    await make_some()
+    await make_some(3)
     request.getfixturevalue("_uncollected")
-    await make_some()
+    await make_some(RUNS)
     await asyncio.sleep(0)
     gc.collect()
     kinds = Counter(map(kind_of, gc.garbage))

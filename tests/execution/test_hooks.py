@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from locally import LOCALLY
 from media import png
 from pydantic import BaseModel
 
@@ -233,6 +234,7 @@ async def test_a_synchronous_hook_may_run_an_agent() -> None:
     assert run.content == "Help."
 
 
+@LOCALLY
 async def test_a_typed_answer_is_an_instance_that_can_be_replaced(db: Database) -> None:
     seen: list[object] = []
 
@@ -315,6 +317,7 @@ async def test_a_refused_input_asks_no_model_and_a_refused_answer_is_no_content(
     assert (retried.status, retried.content, retried.error) == (RunStatus.completed, "Fine.", None)
 
 
+@LOCALLY
 async def test_what_a_check_adds_is_json_for_every_reader(db: Database) -> None:
     given: list[object] = [("a", "b"), object()]
 
@@ -479,6 +482,7 @@ async def test_the_state_changes_with_the_hooks_that_end(db: Database) -> None:
     assert await agent.aget_session_state("talk") == {"visits": 2, "name": "Ann"}
 
 
+@LOCALLY
 async def test_a_state_that_is_no_json_is_not_kept(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -492,6 +496,7 @@ async def test_a_state_that_is_no_json_is_not_kept(
     assert await agent.aget_session_state("talk") == {}
 
 
+@LOCALLY
 async def test_a_hook_is_given_the_session(db: Database) -> None:
     seen: list[Any] = []
 
@@ -553,6 +558,7 @@ async def test_a_child_of_a_hook_is_a_child_of_the_run(db: Database) -> None:
     assert found == [run.run_id]
 
 
+@LOCALLY
 async def test_a_result_that_is_replaced_as_the_answer_keeps_its_call(db: Database) -> None:
     @tool(stop_after_tool_call=True)
     def look() -> str:

@@ -18,7 +18,7 @@ class Changes:
         self._changed.set()
 
     async def are(self, *expected: bool) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while self.said != [*expected]:
                 self._changed.clear()
                 await self._changed.wait()
@@ -55,7 +55,7 @@ async def test_a_call_in_a_thread_waits_as_well() -> None:
 
     def wait() -> None:
         with waiting_for_a_run():
-            go_on.wait(10)
+            go_on.wait(20)
 
     with calls.opened():
         waiting = loop.create_task(asyncio.to_thread(wait))

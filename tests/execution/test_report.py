@@ -25,7 +25,7 @@ from kern.session import SessionSummaryManager
 from kern.testing import Reply, ResponsesServer, ScriptedModel
 from kern.tools import ToolResult
 
-WAIT = 10.0
+WAIT = 20.0
 
 
 async def work(step: int) -> str:

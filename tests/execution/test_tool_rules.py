@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from locally import LOCALLY
 
 from kern.agent import Agent
 from kern.db.database import Database
@@ -237,6 +238,7 @@ async def test_a_sequential_tool_is_called_alone(
 # Tools as a function of the run.
 
 
+@LOCALLY
 async def test_the_tools_may_be_a_function_of_the_run(
     model: OpenAIResponses, server: ResponsesServer, db: Database
 ) -> None:
@@ -453,6 +455,7 @@ async def pages_later() -> AsyncIterator[object]:
         yield each
 
 
+@LOCALLY
 @pytest.mark.parametrize("find", [pages, pages_later])
 @pytest.mark.parametrize("shown", [False, True])
 async def test_what_a_generator_yields_is_streamed(
@@ -485,7 +488,7 @@ async def test_pieces_come_while_the_tool_is_at_work(
 
     async def write() -> AsyncIterator[str]:
         yield "one, "
-        await asyncio.wait_for(read.wait(), 10)
+        await asyncio.wait_for(read.wait(), 20)
         yield "two"
 
     server.script += [Reply.tool_calls(("write", {})), Reply.text("Done.")]

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from asking import as_answer
+from locally import LOCALLY
 from media import png
 from plain import plain
 
 from kern.agent import Agent
 from kern.db.database import Database
+from kern.db.in_memory import InMemoryDb
 from kern.errors import UsageLimitError
 from kern.media import Image
 from kern.models.openai import OpenAIResponses
@@ -26,7 +28,7 @@ from kern.testing import Reply, ResponsesServer, Usage
 from kern.testing.reply import ToolCall
 from kern.tools import ToolResult, tool
 
-WAIT = 10.0
+WAIT = 20.0
 
 
 class Runner:
@@ -60,16 +62,17 @@ def streamed(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "streamed")
 
 
-@pytest.fixture(params=["postgres", "sqlite", "memory", "none"])
-def run(request: pytest.FixtureRequest, model: OpenAIResponses, streamed: bool) -> Runner:
-    """Run an agent with these tools, in every way in turn."""
-    if request.param == "none":
-        return Runner(None, model, streamed)
-    if request.param == "memory":
-        from kern.db.in_memory import InMemoryDb
+WAYS = [("postgres", True), ("sqlite", False), ("memory", True), ("none", False), ("none", True)]
 
-        return Runner(InMemoryDb(), model, streamed)
-    return Runner(request.getfixturevalue(f"{request.param}_db"), model, streamed)
+
+@pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}-{'streamed' if way[1] else 'whole'}")
+def run(request: pytest.FixtureRequest, model: OpenAIResponses) -> Runner:
+    """Run an agent with these tools: streamed and whole, with each kind of database and without."""
+    where, streamed = request.param
+    if where == "none":
+        return Runner(None, model, streamed)
+    db = InMemoryDb() if where == "memory" else request.getfixturevalue(f"{where}_db")
+    return Runner(db, model, streamed)
 
 
 @pytest.fixture
@@ -373,6 +376,7 @@ async def test_any_text_can_be_a_result(
     assert found.messages == output.messages
 
 
+@LOCALLY
 async def test_a_later_run_is_shown_what_the_tools_of_the_earlier_one_returned(
     db: Database, model: OpenAIResponses, server: ResponsesServer, streamed: bool
 ) -> None:
@@ -391,6 +395,7 @@ async def test_a_later_run_is_shown_what_the_tools_of_the_earlier_one_returned(
     ]
 
 
+@LOCALLY
 async def test_a_run_that_a_tool_starts_is_a_run_of_its_own(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:
@@ -405,6 +410,7 @@ async def test_a_run_that_a_tool_starts_is_a_run_of_its_own(
     assert output.content == "Hello."
 
 
+@LOCALLY
 async def test_the_event_of_a_call_has_the_media_that_it_made(
     db: Database, model: OpenAIResponses, server: ResponsesServer
 ) -> None:

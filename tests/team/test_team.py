@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from locally import LOCALLY
 from pydantic import BaseModel
 from teams import DELEGATE, calling, leading, task
 
@@ -36,7 +37,7 @@ async def carried_out(team: Agent[Any, Any], background: bool, **options: Any) -
         ended: RunOutput = await team.arun("Go", **options)
         return ended
     submitted = await team.arun("Go", background=True, **options)
-    run = await team.await_run(submitted.run_id, 15)
+    run = await team.await_run(submitted.run_id, 20)
     assert run is not None
     return run
 
@@ -64,12 +65,13 @@ async def test_a_leader_gives_members_tasks_and_answers_itself(
     assert {each.team_id for each in responses} == {None}
 
 
+@LOCALLY
 async def test_members_with_several_tasks_in_an_answer_work_side_by_side(db: Database) -> None:
     meeting = asyncio.Barrier(2)
 
     async def meet() -> str:
         """Meet the other."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(20):
             await meeting.wait()
         return "met"
 
@@ -142,6 +144,7 @@ async def test_a_member_that_fails_is_an_error_that_the_leader_is_told() -> None
 # The answer of a member as the run's.
 
 
+@LOCALLY
 @BOTH
 @pytest.mark.parametrize("how", [{"mode": "route"}, {"respond_directly": True}])
 async def test_a_team_that_routes_answers_what_its_member_does(
@@ -176,6 +179,7 @@ async def test_a_member_is_given_the_task_and_not_the_conversation() -> None:
     assert told(model) == ["Rhyme."]
 
 
+@LOCALLY
 @BOTH
 async def test_a_member_is_given_the_input_where_the_leader_writes_no_tasks(
     db: Database, background: bool
@@ -207,6 +211,7 @@ async def test_a_later_member_gets_the_input_of_the_run_and_nothing_that_came_of
     assert model.requests[0].messages[0].content == "Write.", "nor images of tools"
 
 
+@LOCALLY
 @BOTH
 async def test_a_member_sees_the_media_of_the_run(db: Database, background: bool) -> None:
     model = ScriptedModel(["A cat."])
@@ -246,6 +251,7 @@ def _as_text(call: tuple[str, dict[str, Any]]) -> tuple[str, str]:
     return name, json.dumps(arguments)
 
 
+@LOCALLY
 async def test_a_member_may_be_told_what_the_team_was_asked_before(db: Database) -> None:
     model = ScriptedModel(default="Written.")
     team = Team([Agent("Writer", model)], "Desk", leading("writer"), db=db)
@@ -294,6 +300,7 @@ async def test_a_task_that_nobody_has_asked_for_is_not_given() -> None:
     assert told(model) == ["Go"]
 
 
+@LOCALLY
 @BOTH
 async def test_members_share_the_state_of_the_session(db: Database, background: bool) -> None:
     def note(session_state: dict[str, Any]) -> str:
@@ -315,7 +322,7 @@ async def test_the_sessions_of_teams_can_be_told_from_those_of_agents(db: Databa
     await team.arun("Go", session_id="of a team", user_id="ada")
     await member("Writer", db=db).arun("Go", session_id="of an agent")
     begun = await team.arun("Go", session_id="in the background", background=True)
-    await team.await_run(begun.run_id, 15)
+    await team.await_run(begun.run_id, 20)
     methods: Any = db
     for session_type, expected in (
         ("team", ["in the background", "of a team"]),
@@ -343,6 +350,7 @@ async def chosen(run_context: RunContext) -> list[Agent]:
     return [member("Writer") if run_context.user_id == "ada" else member("Editor")]
 
 
+@LOCALLY
 @BOTH
 async def test_members_may_be_a_function_of_the_run(db: Database, background: bool) -> None:
     leader = FunctionModel(
@@ -397,6 +405,7 @@ async def test_the_events_of_a_team_name_it_and_those_of_members_are_among_them(
     assert "team_id" not in next(each for each in later if each.parent_run_id).to_dict()
 
 
+@LOCALLY
 async def test_the_events_of_members_come_before_what_is_made_of_them(db: Database) -> None:
     inner = Team([member("Writer", "A poem.")], "Inner", leading("writer"), mode="route")
     team = Team([inner], "Desk", leading("inner"), db=db, mode="route")
@@ -407,6 +416,7 @@ async def test_the_events_of_members_come_before_what_is_made_of_them(db: Databa
     ]
 
 
+@LOCALLY
 async def test_a_team_that_routes_streams_the_members_answer(db: Database) -> None:
     team = Team([member("Writer", "A poem.")], "Desk", leading("writer"), mode="route", db=db)
     pieces = [each async for each in team.arun("Go", stream=True)]

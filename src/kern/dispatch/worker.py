@@ -155,11 +155,15 @@ class Worker:
         entries = await self._store.queue.dequeue(agent_ids, limit, children_only=children_only)
         if len(entries) < limit and self._slots.free > 0:
             self._has_backlog = False
-        fresh = [entry for entry in entries if not self.executes(entry.run_id)]
-        if len(fresh) < len(entries):
-            # Perhaps they were made due as their attempts here came to their end: a pause, say.
-            early = [entry for entry in entries if entry.run_id in self._in_hand]
-            self._early |= {entry.run_id: entry for entry in early}
+        fresh = []
+        for entry in entries:
+            if entry.run_id in self._in_hand:
+                # Perhaps it was made due as its attempt here came to its end: a pause, say.
+                self._early[entry.run_id] = entry
+            elif self.executes(entry.run_id):
+                self._tasks.start(self._put_back_once_left(entry))
+            else:
+                fresh.append(entry)
         for entry in fresh:
             self._slots.take()
             self._start(entry.run_id, self._take(entry))
@@ -235,6 +239,11 @@ class Worker:
         """Have an entry delivered once more."""
         await until_available(lambda: self._store.queue.put_back(entry, 0.0))
         self.wake()
+
+    async def _put_back_once_left(self, entry: Entry) -> None:
+        """Have the entry of a run that executes for its caller, and is stale, wait for its end."""
+        await self._executor.left(entry.run_id)
+        await self._put_back(entry)
 
     async def _leave(self, entry: Entry) -> None:
         """Put an entry back for others, and look again after a while whether they took it."""

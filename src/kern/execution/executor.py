@@ -163,6 +163,11 @@ class Executor:
                 if managed.manager is not None:
                     await clean_up(run_id)
 
+    async def left(self, run_id: str) -> None:
+        """Wait until no attempt at a run executes here."""
+        while (execution := self._executing.get(run_id)) and execution.task is not None:
+            await asyncio.wait({execution.task})
+
     async def idle(self) -> None:
         """Wait until no background run executes here."""
         while tasks := self._tasks(foreground=False):
