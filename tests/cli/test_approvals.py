@@ -97,6 +97,7 @@ def test_what_is_resolved_is_not_resolved_again(where: list[str]) -> None:
         exit_code, shown = kern(where, verb, "ada")
         assert exit_code == 1
         assert shown.startswith("Error: ada is not pending: it is approved by boss at 20")
+        assert shown.rstrip().endswith(" UTC.")
 
 
 @pytest.mark.parametrize(

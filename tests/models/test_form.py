@@ -151,7 +151,7 @@ def test_what_does_not_fit_is_told(kind: Any, text: str, told: str) -> None:
     ("kind", "told"),
     [
         (Lock, "output_schema"),
-        (object(), "has no JSON form"),
+        (object(), r"has no JSON form: .+\. Pass a pydantic model, a dataclass, a TypedDict or a"),
         ("Invoice", "not a text"),
         ({}, "empty"),
         ({"type": "thing"}, "no JSON Schema"),

@@ -198,8 +198,8 @@ def test_what_models_are_asked_beside_the_answer_is_told_as_people_read_it() -> 
     found = [each for each in told(journal) if each.kind == "model" and each.title]
     assert [(each.title, each.text.beginning, each.note) for each in found] == [
         ("reasoning", "1. Plan: Read.", ""),
-        ("shorter results", "9", "2,000 characters in 1"),
-        ("summary of the conversation", "Sum.", "7 messages, about 900 tokens in 50"),
+        ("shorter results", "9", "2,000 characters to 1"),
+        ("summary of the conversation", "Sum.", "7 messages, about 900 tokens to 50"),
         ("memory", "Remembered: Is called Ada.", "small"),
         ("session summary", "A talk.", "small"),
         ("follow-up questions", "Why?\nWhen?", "small"),

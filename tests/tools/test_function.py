@@ -93,7 +93,10 @@ def test_a_decorator_with_arguments_makes_the_tool_that_they_say() -> None:
 def test_what_cannot_be_called_cannot_be_a_tool(what: Any) -> None:
     with pytest.raises(ConfigurationError) as raised:
         FunctionTool(what)
-    assert str(raised.value) == f"A tool must be a function, not {type(what).__name__}."
+    assert str(raised.value) == (
+        f"A tool must be a function, not {type(what).__name__}. "
+        "Give the function itself, without calling it: Agent(tools=[search])."
+    )
 
 
 @pytest.mark.parametrize(

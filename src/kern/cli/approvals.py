@@ -192,7 +192,7 @@ def _object(name: str, text: str) -> dict[str, object]:
 def _decided(found: dict[str, Any]) -> str:
     """Return how an approval stands, as a sentence without its end."""
     by = f" by {printable(found['resolved_by'])}" if found["resolved_by"] else ""
-    at = f" at {_moment(found['resolved_at'])}" if found["resolved_at"] else ""
+    at = f" at {_moment(found['resolved_at'])} UTC" if found["resolved_at"] else ""
     return f"it is {found['status']}{by}{at}"
 
 

@@ -342,7 +342,9 @@ def _adapted(kind: object, keyword: str) -> "tuple[TypeAdapter[Any], Schema]":
     except (PydanticUserError, TypeError, NameError, AttributeError) as error:
         what = error.message if isinstance(error, PydanticUserError) else described(error)
         raise ConfigurationError(
-            f"{keyword} {_name_of(kind)} has no JSON form: {what.splitlines()[0]}"
+            f"{keyword} {_name_of(kind)} has no JSON form: "
+            f"{what.splitlines()[0].partition('. Set `')[0].rstrip('.')}. Pass a pydantic model, "
+            "a dataclass, a TypedDict or a JSON Schema."
         ) from error
     return adapter, schema
 

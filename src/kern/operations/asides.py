@@ -46,12 +46,12 @@ def beside_span(step: Beside, began: float, ended: float) -> Span:
             shorter = [text for _, _, text in results if text is not None]
             span = _span(step, began, ended, "\n\n".join(shorter))
             after = sum(map(len, shorter))
-            span.note += f", {before:,} characters in {after:,}" if shorter else ", none is shorter"
+            span.note += f", {before:,} characters to {after:,}" if shorter else ", none is shorter"
         case ConversationCompacted() as step:
             span = _span(step, began, ended, step.summary)
             span.note += f", {step.replaced:,} messages"
             if step.tokens_after:
-                span.note += f", about {step.tokens_before:,} tokens in {step.tokens_after:,}"
+                span.note += f", about {step.tokens_before:,} tokens to {step.tokens_after:,}"
         case _:
             span = _span(step, began, ended, "")
     span.note = span.note.removeprefix(", ")

@@ -98,7 +98,7 @@ class FunctionTool(Tool, Generic[P, R]):
 
         given: object = function if entrypoint is None else entrypoint
         if not callable(given):
-            hint = ""
+            hint = " Give the function itself, without calling it: Agent(tools=[search])."
             if isinstance(given, dict):
                 hint = " A tool of the provider is given to the agent: Agent(tools=[{...}])."
             elif callable(getattr(given, "as_tool", None)):

@@ -117,7 +117,9 @@ class Signature:
             model.model_json_schema(schema_generator=_Schema)
         except PydanticUserError as error:
             raise ConfigurationError(
-                f"Tool {name}: a parameter has no JSON form: {error.message}"
+                f"Tool {name}: its parameter {_without_form(fields)} has no JSON form: "
+                f"{error.message.partition('. Set `')[0]}. Annotate it with what a model can "
+                "write: str, int, float, bool, list, dict, a pydantic model, a dataclass."
             ) from error
         return model
 
@@ -142,6 +144,16 @@ class Signature:
             ):  # The model is not told of it, and it stays empty.
                 others.append((each, hint))
         return others
+
+
+def _without_form(fields: Mapping[str, Any]) -> str:
+    """Return the name of the first parameter that a model cannot be told of."""
+    for name, field in fields.items():
+        try:
+            create_model(name, **{name: field}).model_json_schema(schema_generator=_Schema)
+        except PydanticUserError:
+            return name.removeprefix(_FIELD)
+    return "list"
 
 
 class _Anything(BaseModel):

@@ -74,6 +74,7 @@ async def test_how_the_runs_stand_is_told_with_those_that_nobody_executes(
     page = as_(*OPERATOR).open("/ui")
     assert "Runs that no worker can execute" in page.text
     assert "no worker serves the agent '<b>lonely</b>'" in page.text
+    assert "kern worker module:agent" in page.text
     assert page.tags["b"] == 0
     assert page.links["lonely"] == "/ui/runs/lonely"
     assert "Executing 0" in page.text

@@ -153,7 +153,7 @@ def test_a_run_that_has_ended_shows_its_facts_timeline_and_answer(as_: BrowserAs
     page = run_page(browser, run_id)
     for said in (
         *("COMPLETED", "echo", "model-echo", "Heat pumps", "You said: Heat pumps"),
-        *("Attempt 1", "10 + 5 tokens", '"team": "research"', "Ended"),
+        *("Attempt 1", "10 tokens in, 5 out", '"team": "research"', "Ended"),
     ):
         assert said in page.text, said
     assert page.tags["h1"] == 1
@@ -356,8 +356,10 @@ def test_the_runs_that_calls_are_are_shown_as_a_tree_and_found_from_there(as_: B
     run_id = ended(browser.client, "boss", "Help")["run_id"]
     page = run_page(browser, run_id)
     assert "Child runs" in page.text
+    assert "Tokens, with child runs" in page.text
     child = page.links["Its run"]
     page = browser.open(child)
+    assert "with child runs" not in page.text
     assert "helper" in page.text
     assert page.links[run_id] == f"/ui/runs/{run_id}"
     assert page.forms == []
@@ -376,7 +378,7 @@ def test_a_run_of_a_team_reads_as_one(as_: BrowserAs) -> None:
     stays_text(page)
     stays_text(browser.open(page.links["Its run"]))
     listed = browser.open("/ui/runs?agent=crew")
-    assert "crew team for ada" in listed.text
+    assert "crew team, for ada" in listed.text
     stays_text(listed)
 
 
@@ -386,6 +388,7 @@ def test_what_is_asked_beside_the_answer_is_named_and_stays_text(as_: BrowserAs)
     page = run_page(browser, run_id)
     for said in ("reasoning", "shorter results", "summary of the conversation", "memory"):
         assert f"Model call {said}" in page.text, said
+    assert "with child runs" not in page.text  # What is in the background counts for itself.
     for said in ("Run of an agent start_helper", "in the background", "Told between its turns"):
         assert said in page.text, said
     stays_text(page)

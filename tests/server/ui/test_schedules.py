@@ -34,6 +34,7 @@ async def test_a_schedule_is_paused_and_resumed(as_: Any, store: Store, name: st
     page = browser.press(page, f"Pause {name}")
     assert f"{name} is paused." in page.text
     assert " 06:30" not in page.text
+    assert "none while it is paused" in page.text
     assert await is_paused(store, name)
     page = browser.press(page, f"Resume {name}")
     assert f"{name} goes on." in page.text

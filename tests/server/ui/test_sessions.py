@@ -73,6 +73,7 @@ def test_what_has_failed_or_waits_is_part_of_it(as_: Any) -> None:
     assert "Not today." in page.text
     assert "PAUSED" in page.text
     assert page.links[run["run_id"]] == f"/ui/runs/{run['run_id']}"
+    assert "nothing is answered yet" in browser.open("/ui/sessions").text
 
 
 def test_what_was_said_is_text_whatever_it_looks_like(as_: Any) -> None:

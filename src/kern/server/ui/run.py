@@ -63,6 +63,7 @@ class Shown(NamedTuple):
         later: whether there are spans after them.
         written: what the model has written so far of the answer under way, from the end.
         children: the runs that its tool calls are.
+        counts_children: whether what it used is said with that of these.
         is_team: whether a team does it, whose members those runs are of.
         progress: how far it has come, where it loads a knowledge base.
         may_steer: whether the viewer may stop it, and have it go on.
@@ -83,6 +84,7 @@ class Shown(NamedTuple):
     later: bool
     written: str
     children: list[Nested]
+    counts_children: bool
     is_team: bool
     progress: Progress | None
     may_steer: bool
@@ -169,6 +171,7 @@ class Watched:
             end < len(spans),
             self._spans.written[-_WRITTEN:],
             self._children,
+            any(each.run_id and each.metrics for each in spans),
             viewer.is_team(record.agent_id) or self._spans.is_team,
             self._spans.progress,
             viewer.may_steer(record),

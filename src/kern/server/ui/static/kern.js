@@ -15,9 +15,9 @@
   function ago(seconds) {
     const about = Math.abs(seconds);
     if (about < 2) return "just now";
-    const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(
+    const [size, unit] = [[86400, "d"], [3600, "h"], [60, "m"]].find(
       ([each]) => about >= 2 * each) ?? [1, "s"];
-    const count = `${Math.floor(about / size)} ${unit}`;
+    const count = `${Math.floor(about / size)}${unit}`;
     return seconds < 0 ? `in ${count}` : `${count} ago`;
   }
 

@@ -4,6 +4,7 @@
 (() => {
   const HEIGHT = 190;
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]]; // Colour alone tells nothing to some.
+  const MARKERS = ["solid", "dashed", "dotted", "double"]; // Of borders, in the legend.
   const drawn = new Map();
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -16,9 +17,9 @@
   }
 
   function length(seconds) {
-    const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(
+    const [size, unit] = [[86400, "d"], [3600, "h"], [60, "m"]].find(
       ([each]) => seconds >= each) ?? [1, "s"];
-    return `${number(seconds / size)} ${unit}`;
+    return `${number(seconds / size)}${unit}`;
   }
 
   // Moments in UTC, as the tables have them; days where a day begins.
@@ -28,6 +29,8 @@
       return step >= 86400 || value % 86400 === 0 ? moment.slice(5, 10) : moment.slice(11, 16);
     });
   }
+
+  const minute = (value) => new Date(value * 1000).toISOString().slice(0, 16).replace("T", " ");
 
   const LENGTHS = [0.001, 0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800,
     3600, 7200, 14400, 43200, 86400];
@@ -56,8 +59,9 @@
           ...(unit === "s" ? { incrs: LENGTHS } : {}),
         },
       ],
+      legend: { markers: { dash: (_, place) => MARKERS[place - 1] } },
       series: [
-        { label: "UTC", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
+        { label: "UTC", value: (_, value) => (value == null ? "–" : minute(value)) },
         ...labels.map((label, number) => ({
           label,
           stroke: colour(`--plot-${number + 1}`),
