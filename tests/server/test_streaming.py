@@ -151,7 +151,7 @@ async def test_what_fails_in_the_middle_is_no_complete_stream(
 
 
 async def test_a_thousand_idle_streams_end_in_good_order_when_the_server_does() -> None:
-    source, streams = Source(one_and_then_nothing), Streams()
+    source, streams = Source(one_and_then_nothing), Streams(ping=600.0)
     async with uvicorn_here(app_of(source, streams)) as port:
         clients = [await Client.get(port, "/stream") for _ in range(1000)]
         for client in clients:

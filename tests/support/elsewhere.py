@@ -41,7 +41,7 @@ async def main():
 
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["crash", "in_background", "workers", "tests.soak.preloaded"])
+processes.set_forkserver_preload(["tests.support.preloaded"])
 
 
 async def joined(process: BaseProcess, timeout: float) -> int | None:

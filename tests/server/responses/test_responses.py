@@ -205,6 +205,7 @@ def test_a_stream_cannot_begin_after_the_end(served: Served) -> None:
 def test_a_background_response_is_cancelled_once_and_for_all(served: Served) -> None:
     served.script(Reply.text("Never ", "said.").held(after=1))
     response = served.client.responses.create(model="plain", input="Work.", background=True)
+    until(lambda: not served.says.script)
     cancelled = served.client.responses.cancel(response.id)
     assert cancelled.status == "cancelled"
     assert served.client.responses.cancel(response.id).model_dump() == cancelled.model_dump()
