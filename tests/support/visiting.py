@@ -1,10 +1,10 @@
 """Looking at pages in a browser, as different people do."""
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT, AxeResults
 from playwright.sync_api import Page
 
 Visit = Callable[..., Page]
@@ -32,13 +32,27 @@ TARGETS = """() => [...document.querySelectorAll("button, input, select, textare
   .map(([each, box]) => `${each.outerHTML.slice(0, 120)}: ${box.width} × ${box.height}`)"""
 
 
-# Reading it takes longer than to check many pages.
-_axe = cache(Axe)
+@contextmanager
+def dark_phone(page: Page) -> Iterator[None]:
+    """Have the page that is open on a phone in the dark for a while; it is not loaded anew."""
+    devtools = page.context.new_cdp_session(page)
+
+    def show(size: Any, scheme: Any, is_mobile: bool) -> None:
+        metrics = {**size, "deviceScaleFactor": 1, "mobile": is_mobile}
+        devtools.send("Emulation.setDeviceMetricsOverride", metrics)
+        page.emulate_media(color_scheme=scheme)
+
+    size = page.viewport_size
+    show(PHONE["viewport"], "dark", True)
+    yield
+    show(size, "light", False)
 
 
 def check(page: Page, where: str) -> None:
     """Fail where somebody cannot read a page."""
-    found = _axe().run(page, options={"resultTypes": ["violations"]})
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(AXE_SCRIPT)
+    found = AxeResults(page.evaluate("axe.run({resultTypes: ['violations']})"))
     assert found.violations_count == 0, f"{where}: {found.generate_report()}"
     assert page.locator("h1").count() == 1, where
     assert page.get_by_role("main").count() == 1, where
