@@ -77,10 +77,7 @@ async def counter(
     shared_db: Database,
     model: OpenAIResponses,
     server: ResponsesServer,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Counter:
-    # A sweep would have a run whose pause has expired go on before the test does.
-    monkeypatch.setenv("KERN_HEARTBEAT", "600")
     return Counter(shared_db, model, server)
 
 

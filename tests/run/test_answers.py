@@ -32,4 +32,4 @@ def test_calls_of_the_same_id_are_told_apart_by_their_arguments() -> None:
 def test_a_result_for_an_id_that_two_calls_have_is_refused() -> None:
     state = RunState(requirements=(waiting("a/1/0"), waiting("b/1/0")))
     with pytest.raises(InvalidInputError, match="a/1/0, b/1/0"):
-        decided("run", state, None, {"call_0": "refunded"})
+        decided("run", state, None, {"call_0": "refunded"}, 0.0)

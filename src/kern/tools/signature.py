@@ -117,7 +117,7 @@ class Signature:
             model.model_json_schema(schema_generator=_Schema)
         except PydanticUserError as error:
             raise ConfigurationError(
-                f"Tool {name}: its parameter {_without_form(fields)} has no JSON form: "
+                f"Tool {name}: {_without_form(fields)} has no JSON form: "
                 f"{error.message.partition('. Set `')[0]}. Annotate it with what a model can "
                 "write: str, int, float, bool, list, dict, a pydantic model, a dataclass."
             ) from error
@@ -147,13 +147,13 @@ class Signature:
 
 
 def _without_form(fields: Mapping[str, Any]) -> str:
-    """Return the name of the first parameter that a model cannot be told of."""
+    """Return which parameter a model cannot be told of, by its name."""
     for name, field in fields.items():
         try:
             create_model(name, **{name: field}).model_json_schema(schema_generator=_Schema)
         except PydanticUserError:
-            return name.removeprefix(_FIELD)
-    return "list"
+            return f"its parameter {name.removeprefix(_FIELD)}"
+    return "one of its parameters"
 
 
 class _Anything(BaseModel):
