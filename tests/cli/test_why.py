@@ -297,9 +297,13 @@ async def test_what_a_real_worker_executes_and_then_leaves_behind(
     assert (await why())["reason"] == "unserved"
     worker = start(postgres_db, "--log", "json", "--heartbeat", "1", "--concurrency", "3")
     await server.wait_for_requests(1, timeout=60)
-    found = await why()
-    assert (found["reason"], found["step"]["text"]) == ("executing", "model call")
-    [process] = await asyncio.to_thread(told, postgres_db, "workers")
+    async with asyncio.timeout(20):
+        while (found := await why())["reason"] != "executing":
+            assert found["reason"] == "silent"
+    assert found["step"]["text"] == "model call"
+    async with asyncio.timeout(20):
+        while not (process := (await asyncio.to_thread(told, postgres_db, "workers"))[0])["alive"]:
+            pass
     assert (process["agents"], process["slots"], process["alive"]) == (["tester"], 3, True)
     assert f"process {process['pid']} on {process['host']}" in found["text"]
     worker.send(signal.SIGKILL)

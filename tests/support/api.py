@@ -1,10 +1,13 @@
 """The service in the process of a test: on a thread of its own, asked over HTTP."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 import openai
@@ -95,6 +98,15 @@ def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
         AssertionError: it is not after so many seconds.
     """
     _wait_for(what, seconds)
+
+
+def leave(url: str, body: dict[str, Any], asked: Callable[[], bool], **headers: str) -> None:
+    """Ask for a response, and close the connection once something is so, without its answer."""
+    found = urlsplit(url)
+    with closing(HTTPConnection(found.netloc)) as connection:
+        told = {"content-type": "application/json", **headers}
+        connection.request("POST", f"{found.path}/responses", json.dumps(body), told)
+        until(asked)
 
 
 def error_of(answer: httpx.Response) -> dict[str, Any]:

@@ -103,8 +103,7 @@ def _asks_often(request: ModelRequest) -> Reply | str:
     return Reply.tool_calls(*(("look", {"number": each}) for each in range(60)))
 
 
-def _story() -> Reply:
-    return Reply.text(*(f"Once {number}. " for number in range(20))).slow(pause=0.1)
+_STORY = Reply.text(*(f"Once {number}. " for number in range(20))).held(after=2)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +116,7 @@ def api(postgres: EmbeddedPostgres) -> Iterator[Api]:
         Agent("boss", FunctionModel(_asks_helper), db=db, tools=[helper.as_tool(name="helper")]),
         Agent("hostile", FunctionModel(lambda _: HOSTILE), db=db),
         Agent("busy", FunctionModel(_asks_often), db=db, tools=[look]),
-        Agent("narrator", FunctionModel(lambda _: _story()), db=db),
+        Agent("narrator", FunctionModel(lambda _: _STORY), db=db),
         Agent("wordy", FunctionModel(lambda _: LONG), db=db),
         Team([Agent(MEMBER, id=MEMBER, model=helper.model)], "crew", FunctionModel(_leads), db=db),
         _aside(db, helper),
@@ -439,8 +438,10 @@ def test_a_run_is_shown_live_until_it_ends_and_when_it_goes_on(as_: BrowserAs) -
     run_id = submitted(browser.client, "narrator", live=True)
     with live(browser, run_id) as response:
         shown = Live(response)
-        for text in ("RUNNING", "What it writes", "Once 0. Once 1.", "COMPLETED"):
+        for text in ("RUNNING", "What it writes", "Once 0. Once 1."):
             shown.wait_for(text)
+        _STORY.release()
+        shown.wait_for("COMPLETED")
     run_id = ended(browser.client, "clerk", "send")["run_id"]
     with live(browser, run_id) as response:
         shown = Live(response)

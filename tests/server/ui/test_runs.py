@@ -92,4 +92,4 @@ def test_the_list_is_sent_anew_when_it_changes(as_: BrowserAs, api: Api) -> None
         while "COMPLETED" not in text:
             text = next(pieces)
         assert run_id in text
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20
