@@ -1,7 +1,9 @@
 """The cookbook's scripts, each run as its reader would: in a process and directory of its own."""
 
+import atexit
 import os
 import sys
+import threading
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -9,7 +11,6 @@ from types import ModuleType
 from typing import NamedTuple
 
 from elsewhere import processes
-from forked import entered
 
 from kern.testing import ProtocolServer, Reply
 from kern.testing.server import Script
@@ -130,10 +131,21 @@ class Cookbook:
 
 def _execute(script: Path, directory: Path, environment: dict[str, str]) -> None:
     """Do in a forked process what ``python SCRIPT`` does in a new one."""
-    out, errors = (directory / name for name in _STREAMS)
-    with entered(directory, out, errors, environment):
-        sys.argv, sys.path[0] = [str(script)], str(script.parent)
-        main = ModuleType("__main__")
-        main.__file__ = str(script)
-        sys.modules["__main__"] = main
+    os.chdir(directory)
+    for descriptor, name in enumerate(_STREAMS, 1):
+        os.dup2(os.open(name, os.O_WRONLY), descriptor)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    sys.stdout = open(1, "w", buffering=1)  # noqa: SIM115 # as long as the process lives
+    sys.stderr = open(2, "w", buffering=1)  # noqa: SIM115
+    sys.argv, sys.path[0] = [str(script)], str(script.parent)
+    main = ModuleType("__main__")
+    main.__file__ = str(script)
+    sys.modules["__main__"] = main
+    try:
         exec(compile(script.read_text(), script, "exec"), main.__dict__)
+    finally:
+        # The end of a forked process leaves out what the end of an interpreter does.
+        threading._shutdown()  # type: ignore[attr-defined] # there is no other way to it
+        atexit._run_exitfuncs()

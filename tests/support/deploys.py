@@ -9,7 +9,6 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from forked import Program
 from ports import free_port
 
 _AGENT = """
@@ -45,12 +44,14 @@ class Server:
         self._directory = directory
         self._environment = os.environ | environment | {"HOME": str(directory)}
         self._log = directory / "server.log"
-        self._program = Program(
-            [each.format(port=self.port) for each in command],
-            directory,
-            self._log,
-            self._environment,
-        )
+        with self._log.open("w") as log:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", *(each.format(port=self.port) for each in command)],
+                cwd=directory,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+            )
 
     async def begin_run(self) -> str:
         """Wait until it answers, and return the id of the run that it has begun."""
@@ -61,7 +62,7 @@ class Server:
     async def begun(self) -> None:
         """Wait until it takes connections."""
         while not self.listens():
-            assert self._program.poll() is None, self.log()
+            assert self._popen.poll() is None, self.log()
             await asyncio.sleep(0.1)
 
     async def closed(self) -> None:
@@ -80,8 +81,8 @@ class Server:
 
     async def terminate(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal to end, and return its exit code."""
-        self._program.send(number)
-        return await asyncio.to_thread(self._program.wait, 60)
+        self._popen.send_signal(number)
+        return await asyncio.to_thread(self._popen.wait, 60)
 
     def log(self) -> str:
         """Return what it has printed."""
@@ -89,7 +90,9 @@ class Server:
 
     def close(self) -> None:
         """End it, if it has not ended yet."""
-        self._program.close()
+        if self._popen.poll() is None:
+            self._popen.kill()
+        self._popen.wait(10)
 
     def listens(self) -> bool:
         """Say whether it takes connections."""

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -11,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from forked import Program
 from ports import free_port
 
 from kern.agent import Agent
@@ -57,15 +58,17 @@ class Recipes:
         self._servers.append(server)
         return server
 
-    def python(self, code: str) -> None:
-        """Execute code in a process of its own, up to its end."""
-        (self.directory / "told.py").write_text(code)
-        log = self.directory / "told.log"
-        told = Program(["told"], self.directory, log, self.environment)
-        try:
-            assert told.wait(_PATIENCE) == 0, log.read_text()
-        finally:
-            told.close()
+    def python(self, code: str) -> str:
+        """Execute code in a process of its own, and return what it has printed."""
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=self.directory,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        return done.stdout
 
     async def status_of(self, run_id: str) -> RunStatus | None:
         """Return where a run is; None where it is not known."""
@@ -91,12 +94,14 @@ class Server:
         """Start it."""
         self._url = f"http://127.0.0.1:{(port := free_port())}"
         self._log = recipes.directory / f"server_{port}.log"
-        self._program = Program(
-            [each.format(port=port) for each in command],
-            recipes.directory,
-            self._log,
-            recipes.environment,
-        )
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *(each.format(port=port) for each in command)],
+                cwd=recipes.directory,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=recipes.environment,
+            )
 
     def ready(self) -> Self:
         """Wait until it answers."""
@@ -105,7 +110,7 @@ class Server:
             try:
                 self.ask("GET", "/")
             except (urllib.error.URLError, ConnectionError):
-                assert self._program.poll() is None, self.log()
+                assert self._process.poll() is None, self.log()
                 assert time.monotonic() < end, self.log()
                 time.sleep(0.05)
             else:
@@ -153,8 +158,8 @@ class Server:
 
     def terminate(self) -> int:
         """Send it SIGTERM, as a deploy does, and return its exit code."""
-        self._program.send(signal.SIGTERM)
-        return self._program.wait(_PATIENCE)
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(_PATIENCE)
 
     def log(self) -> str:
         """Return what it has printed."""
@@ -162,7 +167,9 @@ class Server:
 
     def close(self) -> None:
         """End it, if it has not ended yet."""
-        self._program.close()
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(10)
 
     def _open(
         self, method: str, path: str, body: object, headers: dict[str, str] | None = None
