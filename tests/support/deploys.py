@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+from groups import end_group
 from ports import free_port
 
 _AGENT = """
@@ -50,6 +51,7 @@ class Server:
                 cwd=directory,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
                 env=self._environment,
             )
 
@@ -89,10 +91,8 @@ class Server:
         return self._log.read_text()
 
     def close(self) -> None:
-        """End it, if it has not ended yet."""
-        if self._popen.poll() is None:
-            self._popen.kill()
-        self._popen.wait(10)
+        """End what is left of it."""
+        end_group(self._popen)
 
     def listens(self) -> bool:
         """Say whether it takes connections."""

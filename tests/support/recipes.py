@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from groups import end_group
 from ports import free_port
 
 from kern.agent import Agent
@@ -100,6 +101,7 @@ class Server:
                 cwd=recipes.directory,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
                 env=recipes.environment,
             )
 
@@ -166,10 +168,8 @@ class Server:
         return self._log.read_text()
 
     def close(self) -> None:
-        """End it, if it has not ended yet."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait(10)
+        """End what is left of it."""
+        end_group(self._process)
 
     def _open(
         self, method: str, path: str, body: object, headers: dict[str, str] | None = None
