@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
-from locally import LOCALLY_OR_NONE
+from locally import ANY_LOCALLY, LOCALLY_OR_NONE
 from pydantic import BaseModel, Field
 
 from kern import Agent, UsageLimits
@@ -325,7 +325,7 @@ async def test_a_run_that_was_given_a_type_is_executed_without_it(
     assert form.content_type == "City"
 
 
-@pytest.mark.parametrize("any_db", ["sqlite", "memory"], indirect=True)
+@ANY_LOCALLY
 @pytest.mark.parametrize("is_parsed", [False, True])
 async def test_a_run_whose_model_has_declined_asks_again_where_it_is_retried(
     any_db: Database, is_parsed: bool

@@ -92,7 +92,7 @@ async def test_a_child_ends_that_a_hook_around_its_call_does_not_wait_for(backgr
     db, at_work = InMemoryDb(), asyncio.Event()
 
     async def work() -> str:
-        """Work for ever."""
+        """Work without end."""
         at_work.set()
         return await wait()
 

@@ -18,7 +18,7 @@ async def expire(db: Database, run_id: str) -> None:
             f"{taken} = 'picked' AND convert_from(payload, 'UTF8') = $1", run_id
         )
     before = found = await store.get(run_id)
-    past = "UPDATE {runs} SET lease_until = created_at WHERE run_id = {1} AND status = 'RUNNING' "
+    past = "UPDATE {runs} SET lease_until = created_at WHERE run_id = {1} AND status = 'RUNNING'"
     async with asyncio.timeout(20):
         # A process that sweeps beside this one may hold expiry back for a moment.
         while found is not None and found.status is RunStatus.running and found == before:

@@ -64,7 +64,7 @@ def decided(
     try:
         expired = [*_expired(run_id, open_ones, now)]
     except RequirementExpiredError:
-        if given:  # They must not be lost without a word, and the clock may be wrong here.
+        if given:  # They must not be lost without a word.
             raise
         return []
     answers |= {each.id: each for each in expired}
